@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * V1, V2 and V3: one bit per sector says who owns it; the data lies where it
+ * would in a raw file, behind the bitmap.
+ *
+ * Duty: layer_ops over a paged bitmap. A page holds the bits of 32768 sectors.
+ *
+ * Invariants: a bit changes in memory only in set(), that is after the data
+ * write succeeded. Sectors past the bitmap's last bit (old versions count
+ * wrongly, see cow-format.rst) belong to the parent.
+ */
+#include <string.h>
+#include "engine.h"
+
+#define PAGE_BITS	(IPAGE_SIZE * 8ull)
+
+static uint64_t bits_end(const struct layer *layer)
+{
+	uint64_t bits = layer->hdr.bitmap_len * 8;
+
+	return bits < layer->sectors ? bits : layer->sectors;
+}
+
+/* Find the page with the bit of @sector, loading it if need be. */
+static int bitmap_page(struct layer *layer, uint64_t sector,
+		       struct ipage **out)
+{
+	uint64_t key = sector / PAGE_BITS;
+	uint64_t offset = key * IPAGE_SIZE;
+	uint64_t left = layer->hdr.bitmap_len - offset;
+	struct ipage *page = cow_page_find(layer, key);
+	int err;
+
+	*out = page;
+	if (page && page->state == IPAGE_VALID)
+		return 0;
+	if (page && page->state == IPAGE_LOADING)
+		return -EAGAIN;
+	if (page) {
+		err = page->error;
+		cow_page_drop(page);
+		return err;
+	}
+	page = cow_page_new(layer, key, NULL);
+	*out = page;
+	if (!page)
+		return -EAGAIN;
+	err = cow_page_load(page, layer->hdr.bitmap_offset + offset,
+			    left < IPAGE_SIZE ? left : IPAGE_SIZE);
+	if (err && err != -EAGAIN)
+		cow_page_drop(page);
+	return err;
+}
+
+static bool test_bit(const uint8_t *bits, uint64_t n)
+{
+	return bits[n / 8] >> (n % 8) & 1;
+}
+
+/* Number of bits from @n on, below @end, that equal bit @n. */
+static uint64_t run_length(const uint8_t *bits, uint64_t n, uint64_t end)
+{
+	bool set = test_bit(bits, n);
+	uint64_t same = set ? ~0ull : 0;
+	uint64_t i = n + 1;
+
+	while (i < end) {
+		uint64_t word;
+
+		if (i % 64 == 0 && end - i >= 64) {
+			memcpy(&word, bits + i / 8, sizeof(word));
+			if (word == same) {
+				i += 64;
+				continue;
+			}
+		}
+		if (test_bit(bits, i) != set)
+			break;
+		i++;
+	}
+	return i - n;
+}
+
+static uint64_t min64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int bitmap_map(struct layer *layer, uint64_t sector, uint64_t count,
+		      struct cow_run *run, struct ipage **page)
+{
+	uint64_t first = sector % PAGE_BITS;
+	uint64_t end = bits_end(layer);
+	int err;
+
+	run->sector = sector;
+	run->state = COW_ABSENT;
+	run->count = count;
+	if (sector >= end)
+		return 0;
+	err = bitmap_page(layer, sector, page);
+	if (err)
+		return err;
+	count = min64(count, min64(PAGE_BITS - first, end - sector));
+	run->count = run_length((*page)->data, first, first + count);
+	if (test_bit((*page)->data, first)) {
+		run->state = COW_DATA;
+		run->place = layer->hdr.data_offset +
+			     (sector << COW_SECTOR_SHIFT);
+	}
+	return 0;
+}
+
+static int bitmap_prepare(struct layer *layer, uint64_t sector, uint64_t count,
+			  struct cow_run *run, struct ipage **page)
+{
+	uint64_t end = bits_end(layer);
+	int err;
+
+	/* A tail sector without a bit can not be owned. */
+	if (sector >= end)
+		return -EROFS;
+	err = bitmap_page(layer, sector, page);
+	if (err)
+		return err;
+	run->sector = sector;
+	run->count = min64(count, min64(PAGE_BITS - sector % PAGE_BITS,
+					end - sector));
+	run->place = layer->hdr.data_offset + (sector << COW_SECTOR_SHIFT);
+	run->state = COW_DATA;
+	cow_page_pin(*page);
+	return 0;
+}
+
+static void bitmap_set(struct layer *layer, struct ipage *page, uint64_t sector,
+		       uint64_t count, enum cow_run_state state)
+{
+	uint64_t n = sector % PAGE_BITS;
+	uint64_t end = n + count;
+
+	for (; n < end; n++) {
+		uint8_t mask = 1u << (n % 8);
+		bool had = page->data[n / 8] & mask;
+
+		if (state == COW_ABSENT)
+			page->data[n / 8] &= ~mask;
+		else
+			page->data[n / 8] |= mask;
+		if (had != (state != COW_ABSENT)) {
+			layer->owned += had ? -1 : 1;
+			cow_page_dirty(page);
+		}
+	}
+	cow_page_unpin(page);
+}
+
+static int bitmap_loaded(struct ipage *page)
+{
+	(void)page;
+	return 0;
+}
+
+const struct layer_ops cow_bitmap_ops = {
+	.map = bitmap_map,
+	.reserve = bitmap_prepare,
+	.prepare_set = bitmap_prepare,
+	.set = bitmap_set,
+	.loaded = bitmap_loaded,
+};

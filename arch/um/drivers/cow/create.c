@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Making new layer files.
+ *
+ * Duty: cow_create(): an empty V3 or V4 layer over a parent, or a V4 disk
+ * without one. May block.
+ *
+ * Invariants: the new name appears only when the file behind it is complete and
+ * durable; a parent is recorded as what it was found to be.
+ */
+#include <string.h>
+#include "engine.h"
+#include "layer.h"
+
+static int create_v3(const struct cow_env *env, int fd, struct cow_header *hdr,
+		     uint8_t *buf)
+{
+	int len, err;
+
+	hdr->format = COW_V3;
+	hdr->sectorsize = COW_SECTOR_SIZE;
+	len = cow_header_emit(hdr, buf);
+	if (len < 0)
+		return len;
+	err = env->io->truncate(env->ctx, fd, hdr->data_offset + hdr->size);
+	if (!err)
+		err = env->io->pwrite(env->ctx, fd, buf, len, 0);
+	return err ? err : env->io->sync(env->ctx, fd);
+}
+
+static int fill(const struct cow_env *env, int fd, unsigned int version,
+		struct cow_header *hdr)
+{
+	uint8_t *buf;
+	int err;
+
+	if (version == COW_V4)
+		return cow_v4_format(env, fd, hdr);
+	buf = env->alloc(COW_HEADER_MAX);
+	if (!buf)
+		return -ENOMEM;
+	err = create_v3(env, fd, hdr, buf);
+	env->free(buf, COW_HEADER_MAX);
+	return err;
+}
+
+static int write_file(const struct cow_env *env,
+		      const struct cow_create_args *args, unsigned int version,
+		      struct cow_header *hdr, struct cow_error *err)
+{
+	int fd, ret;
+
+	fd = env->io->create(env->ctx, args->name, args->mode, args->gid);
+	if (fd < 0)
+		return cow_fail(err, fd, "%s: %s", args->name, cow_reason(fd));
+	ret = fill(env, fd, version, hdr);
+	if (!ret)
+		ret = env->io->publish(env->ctx, fd, args->name);
+	env->io->close(env->ctx, fd);
+	if (ret)
+		cow_fail(err, ret, "%s: %s", args->name, cow_reason(ret));
+	return ret;
+}
+
+static int over_parent(const struct cow_env *env,
+		       const struct cow_create_args *args,
+		       const struct layer *parent, struct cow_header *hdr,
+		       struct cow_error *err)
+{
+	unsigned int version = args->version;
+	bool raw = parent->hdr.format == COW_RAW;
+
+	if (!version)
+		version = raw ? COW_V3 : COW_V4;
+	if (version == COW_V3 && !raw)
+		return cow_fail(err, -EINVAL,
+				"%s: V3 needs a raw parent, and %s is a COW; choose V4",
+				args->name, parent->path);
+	if (parent->sectors >> (63 - COW_SECTOR_SHIFT))
+		return cow_fail(err, -EFBIG, "%s: %s", parent->path,
+				cow_reason(-EFBIG));
+	memcpy(hdr->parent, parent->path, strlen(parent->path) + 1);
+	hdr->mtime = parent->st.mtime_sec;
+	hdr->size = raw && version == COW_V3 ?
+		    parent->st.size : parent->sectors << COW_SECTOR_SHIFT;
+	cow_v4_identify(&hdr->v4, parent);
+	return write_file(env, args, version, hdr, err);
+}
+
+static int alone(const struct cow_env *env, const struct cow_create_args *args,
+		 struct cow_header *hdr, struct cow_error *err)
+{
+	if (args->version && args->version != COW_V4)
+		return cow_fail(err, -EINVAL,
+				"%s: only V4 can stand without a parent",
+				args->name);
+	if (!args->size || args->size % COW_SECTOR_SIZE || args->size >> 63)
+		return cow_fail(err, -EINVAL,
+				"%s: its size has to be a multiple of 512 bytes, below 2^63",
+				args->name);
+	hdr->size = args->size;
+	return write_file(env, args, COW_V4, hdr, err);
+}
+
+int cow_create(const struct cow_env *env, const struct cow_create_args *args,
+	       struct cow_error *err)
+{
+	struct cow_open_args parent_args = {
+		.name = args->parent,
+		.read_only = true,
+		.raw = args->parent_raw,
+		.no_follow = true,
+	};
+	struct cow_header *hdr;
+	struct common_file *parent;
+	int ret;
+
+	if (args->version && args->version != COW_V3 && args->version != COW_V4)
+		return cow_fail(err, -EINVAL,
+				"%s: version %u can not be made; choose 3 or 4",
+				args->name, args->version);
+	hdr = env->alloc(sizeof(*hdr));
+	if (!hdr)
+		return cow_fail(err, -ENOMEM, "%s: %s", args->name,
+				cow_reason(-ENOMEM));
+	if (!args->parent) {
+		ret = alone(env, args, hdr, err);
+	} else {
+		ret = common_open(env, &parent_args, &parent, err);
+		if (!ret) {
+			ret = over_parent(env, args, cow_chain(parent)->top,
+					  hdr, err);
+			common_close(parent);
+		}
+	}
+	env->free(hdr, sizeof(*hdr));
+	return ret;
+}

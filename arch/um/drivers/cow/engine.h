@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The engine's inner structures: chain, layer, index page, request, commit.
+ *
+ * Duty: what the engine's own files share; nothing outside includes it but the
+ * engine's tests.
+ *
+ * Invariants:
+ *  - One thread at a time. What completes later is queued on chain.run and
+ *    carried on by cow_run(), so that no completion recurses into another.
+ *  - A layer's ops map sectors and stage metadata; only request.c, commit.c,
+ *    page.c and merge.c submit I/O.
+ *  - An index page that is dirty, or has children in memory, is never evicted.
+ *  - Header slots are written by commit.c alone.
+ */
+#ifndef COW_ENGINE_H
+#define COW_ENGINE_H
+
+#include "cow.h"
+#include "format.h"
+
+struct chain;
+struct layer;
+struct ipage;
+struct req;
+
+/* ---- waiting ----------------------------------------------------------- */
+
+/* Somebody who is called on when what it waits for has happened. */
+struct cow_wait {
+	struct cow_wait *next;
+	void (*run)(struct cow_wait *wait);
+	int result;
+};
+
+struct cow_queue {
+	struct cow_wait *head;
+	struct cow_wait *last;
+};
+
+static inline bool cow_queue_empty(const struct cow_queue *queue)
+{
+	return !queue->head;
+}
+
+void cow_queue_add(struct cow_queue *queue, struct cow_wait *wait);
+struct cow_wait *cow_queue_take(struct cow_queue *queue);
+
+/* Let everybody on @queue run soon, in order, with @result. */
+void cow_wake(struct chain *chain, struct cow_queue *queue, int result);
+
+/* Let @wait run soon. */
+void cow_wake_one(struct chain *chain, struct cow_wait *wait, int result);
+
+/* Run all that was woken; does nothing when called from inside itself. */
+void cow_run(struct chain *chain);
+
+#define cow_container_of(ptr, type, member) \
+	((type *)((char *)(ptr) - offsetof(type, member)))
+
+/* ---- index pages ------------------------------------------------------- */
+
+#define IPAGE_SIZE	COW_BLOCK_SIZE
+
+enum ipage_state { IPAGE_FREE, IPAGE_LOADING, IPAGE_VALID, IPAGE_FAILED };
+
+/**
+ * struct ipage - one page of a layer's index in memory, bytes as on disk
+ * @key: bitmap: page number; V4: level << 56 | position
+ * @parent: V4: the page with the entry for this one; holds it in memory
+ * @children: pages in memory whose parent this is
+ * @pins: requests that will change it when their data is written
+ * @block: V4: where it was last written, 0 = nowhere yet
+ * @generation: V4: of the header that first refers to @block
+ */
+struct ipage {
+	struct ipage *hash_next;
+	struct ipage *prev;
+	struct ipage *next;
+	struct ipage *dirty_next;
+	struct layer *layer;
+	uint64_t key;
+	uint8_t *data;
+	struct ipage *parent;
+	unsigned int children;
+	unsigned int pins;
+	enum ipage_state state;
+	bool dirty;
+	bool listed;		/* evictable, on the LRU list */
+	int error;
+	uint64_t block;
+	uint64_t generation;
+	struct cow_queue waiters;
+	struct io_desc io;
+	struct cow_vec vec;
+};
+
+struct ipage_cache {
+	struct chain *chain;
+	struct ipage *pages;
+	uint8_t *memory;
+	unsigned int count;
+	unsigned int used;	/* of pages[], handed out at least once */
+	unsigned int dirty;
+	unsigned int hash_mask;
+	struct ipage **hash;
+	struct ipage *free;
+	struct ipage lru;	/* list head: next is the oldest */
+	struct cow_queue waiters; /* for a page to become evictable */
+};
+
+int cow_cache_init(struct chain *chain, size_t bytes);
+void cow_cache_exit(struct chain *chain);
+
+/* The page in memory (then most recently used), or NULL. */
+struct ipage *cow_page_find(struct layer *layer, uint64_t key);
+
+/* A page for @key, holding nothing; NULL if none can be evicted. */
+struct ipage *cow_page_new(struct layer *layer, uint64_t key,
+			   struct ipage *parent);
+
+/*
+ * Read a page from @cow_page_new() into memory; layer->ops->loaded() checks it.
+ * Returns 0 if it is valid at once, -EAGAIN if it is under way, or an error.
+ */
+int cow_page_load(struct ipage *page, uint64_t offset, size_t len);
+
+/* A freshly made page is complete. */
+void cow_page_valid(struct ipage *page);
+void cow_page_dirty(struct ipage *page);
+void cow_page_pin(struct ipage *page);
+void cow_page_unpin(struct ipage *page);
+
+/* Stop being dirty: @page is as the disk is about to be. */
+void cow_page_cleaned(struct ipage *page);
+
+/* Forget a page that failed to load, or all pages of @layer. */
+void cow_page_drop(struct ipage *page);
+void cow_pages_drop(struct layer *layer);
+
+/* ---- layers ------------------------------------------------------------ */
+
+/**
+ * struct layer_ops - one format: maps, reserves, stages; does no I/O
+ * @map: the first stretch of equal state in [sector, sector + count); -EAGAIN
+ *	if an index page has to come first: *page then says which, or is NULL
+ *	when there is no memory for it at the moment
+ * @reserve: room for the first stretch of sectors at @sector that are not
+ *	COW_DATA; *page is pinned until set() has been called or given up with
+ *	cow_page_unpin(); -EAGAIN as for map
+ * @set: sectors of one stretch, on one page, change state in memory; stages
+ * @prepare_set: find and pin the page for set() without reserving room
+ * @loaded: check a page that was read
+ * @stage_dirty: true if something waits for a commit
+ */
+struct layer_ops {
+	int (*map)(struct layer *layer, uint64_t sector, uint64_t count,
+		   struct cow_run *run, struct ipage **page);
+	int (*reserve)(struct layer *layer, uint64_t sector, uint64_t count,
+		       struct cow_run *run, struct ipage **page);
+	int (*prepare_set)(struct layer *layer, uint64_t sector, uint64_t count,
+			   struct cow_run *run, struct ipage **page);
+	void (*set)(struct layer *layer, struct ipage *page, uint64_t sector,
+		    uint64_t count, enum cow_run_state state);
+	int (*loaded)(struct ipage *page);
+};
+
+extern const struct layer_ops cow_raw_ops;
+extern const struct layer_ops cow_bitmap_ops;
+extern const struct layer_ops cow_isam_ops;
+
+enum commit_phase {
+	COMMIT_IDLE,
+	COMMIT_STAGE,		/* take copies; V4: write them to new places */
+	COMMIT_DATA_SYNC,
+	COMMIT_META,		/* bitmap pages, or the header slot */
+	COMMIT_META_SYNC,
+};
+
+#define STAGE_PAGES	256
+
+/* One page's copy on its way to disk. */
+struct stage {
+	struct io_desc io;
+	struct cow_vec vec;
+	struct layer *layer;
+	struct ipage *page;
+	uint8_t *data;
+};
+
+/**
+ * struct commit - one layer's way from staged to durable
+ * @waiters: those whom the running commit answers
+ * @next: those who came too late for it
+ * @pages: dirty pages of the running commit, by level
+ * @staged: true from the moment when the set can not grow any more
+ */
+struct commit {
+	enum commit_phase phase;
+	unsigned int pending;
+	int error;
+	bool meta;
+	bool staged;
+	bool answered;		/* io is complete, its result not yet taken */
+	bool starved;		/* waits for a free stage */
+	bool woken;		/* self is queued */
+	unsigned int level;
+	struct ipage *pages[COW_V4_MAX_LEVELS];
+	unsigned int nstage;
+	struct stage *stage;
+	unsigned int *stage_free;
+	struct stage **order;
+	unsigned int nfree;
+	uint8_t *slot;
+	struct cow_vec slot_vec;
+	struct io_desc io;
+	struct cow_wait self;
+	struct cow_queue waiters;
+	struct cow_queue next;
+};
+
+#define FREE_BLOCKS	32768u
+
+/**
+ * struct layer - one open file of a chain
+ * @inflight: I/O under way that uses @fd
+ * @writers: requests under way whose target this layer is
+ * @idle: is woken whenever @inflight or @writers has come to 0
+ * @failed: sticky errno of a failed sync
+ * @unsynced: data was written since the last sync began
+ * @counted: content generation was raised since the layer became writable
+ * @header_dirty: V4: the header waits for a commit
+ * @dirty: V4 and bitmap: dirty pages by level
+ * @free_blocks: V4: blocks that no durable header refers to
+ * @old_blocks: V4: blocks that only the last durable header refers to
+ */
+struct layer {
+	const struct layer_ops *ops;
+	struct chain *chain;
+	struct layer *parent;
+	int fd;
+	int spare_fd;		/* read-only one from before it was writable */
+	bool writable;
+	char *path;
+	struct io_stat st;
+	struct cow_header hdr;
+	enum cow_state state;
+	struct cow_record record;
+	bool thawed;		/* its successor was merged back: not frozen */
+	uint64_t sectors;
+	uint64_t owned;		/* sectors */
+	unsigned int inflight;
+	unsigned int writers;
+	struct cow_queue idle;
+	int failed;
+	bool unsynced;
+	bool counted;
+	bool header_dirty;
+	struct ipage *dirty[COW_V4_MAX_LEVELS];
+	uint64_t *free_blocks;
+	unsigned int nfree;
+	uint64_t *old_blocks;
+	unsigned int nold;
+	struct commit commit;
+};
+
+void cow_layer_put(struct layer *layer);
+
+/* Take the memory that commits need. May block. */
+int cow_layer_writable(struct layer *layer);
+
+/* Begin a commit, or join the one after the running one. */
+void cow_commit(struct layer *layer, struct cow_wait *wait);
+bool cow_commit_needed(const struct layer *layer);
+
+/* ---- requests ---------------------------------------------------------- */
+
+#define CHAIN_SUBS	512
+
+/**
+ * struct sub - one piece of a request, or of a merge, on its way
+ * @owner: whom to tell
+ * @page: pinned page of @target, to change when the data is written
+ * @state: what the sectors become then; COW_ABSENT: nothing changes
+ */
+struct sub {
+	struct io_desc io;
+	struct sub *next;
+	struct chain *chain;
+	void *owner;
+	void (*finish)(struct sub *sub);
+	struct layer *source;
+	struct layer *target;
+	struct ipage *page;
+	struct ipage *clear;	/* pinned page of a draining top */
+	uint64_t sector;
+	uint64_t count;
+	bool set;
+	enum cow_run_state state;
+	struct cow_wait wait;
+	struct cow_vec vec;
+};
+
+struct sub *cow_sub_get(struct chain *chain);
+void cow_sub_put(struct sub *sub);
+
+/* Submit sub->io; finish() is called now or later, result in sub->io. */
+void cow_sub_submit(struct sub *sub);
+
+/* ---- who owns what, remembered ----------------------------------------- */
+
+#define OWNER_GRANULE	64u	/* sectors */
+#define OWNER_UNKNOWN	0xffffu
+#define OWNER_LINES	4096u
+
+struct owner_line {
+	uint64_t tag;		/* granule number + 1 */
+	uint64_t epoch;
+	uint16_t owner[OWNER_GRANULE];
+};
+
+struct owner_cache {
+	struct owner_line *lines;
+	uint64_t epoch;
+};
+
+/* ---- the chain --------------------------------------------------------- */
+
+/**
+ * struct drain - the top gives its sectors to its parent
+ * @start, @end: sectors of the window that is held, start == end: none
+ * @copies: pieces under way
+ * @held: writes that wait for the window to be released
+ * @hold_flips: the parent is being flushed: no sector may change hands
+ * @flips: completed writes and copies that wait for that to be over
+ */
+struct drain {
+	bool active;
+	uint64_t start;
+	uint64_t end;
+	unsigned int copies;
+	struct cow_queue held;
+	struct cow_queue window_idle;
+	uint64_t total;		/* sectors that the top owned at the start */
+	bool hold_flips;
+	struct cow_queue flips;
+};
+
+/**
+ * struct flush_cycle - flushes of a chain, one after the other
+ * @blocked: a snapshot has not settled: nothing new may become durable
+ */
+struct flush_cycle {
+	bool running;
+	bool blocked;
+	struct cow_queue waiters;
+	struct cow_queue next;
+	struct cow_wait parent_done;
+	struct cow_wait top_done;
+};
+
+struct chain {
+	struct common_file file;
+	struct cow_env env;
+	struct layer *top;
+	unsigned int depth;
+	struct layer **by_rank;	/* [COW_MAX_DEPTH]; by_rank[0] is the base */
+	struct ipage_cache cache;
+	struct owner_cache owners;
+	struct cow_queue run;
+	bool running;
+	struct sub *subs;
+	struct sub *free_subs;
+	struct cow_queue sub_waiters;
+	struct req *writes;	/* all writes under way */
+	unsigned int requests;
+	bool raw;		/* flag d: sector 0 is the guest's own */
+	bool unlocked;
+	bool durable;
+	bool peek;
+	bool dirty_since;	/* background commit due */
+	struct drain drain;
+	struct flush_cycle flush;
+	struct cow_task *task;
+};
+
+static inline struct chain *cow_chain(const struct common_file *file)
+{
+	return cow_container_of(file, struct chain, file);
+}
+
+/* Where the layer stands: 0 is the base. */
+unsigned int cow_rank(const struct layer *layer);
+
+/* Rebuild by_rank and forget all owners: the order of layers has changed. */
+void cow_chain_relinked(struct chain *chain);
+
+/*
+ * First stretch of [sector, sector + count) that one layer answers for.
+ * Returns as layer_ops.map does; *owner is NULL if no layer has the sectors.
+ */
+int cow_resolve(struct chain *chain, uint64_t sector, uint64_t count,
+		struct cow_run *run, struct layer **owner,
+		struct ipage **page);
+
+/* Begin a flush of all that was acknowledged; @wait gets the result. */
+void cow_flush(struct chain *chain, struct cow_wait *wait);
+
+/* Commit what is staged, for nobody in particular. False: nothing is staged. */
+bool cow_flush_staged(struct chain *chain);
+
+/* The snapshot has settled: let held flushes go on. */
+void cow_flush_unblock(struct chain *chain);
+
+int cow_submit(struct common_file *file, struct common_io *io);
+
+/* Wait on @page, or for memory if it is NULL. */
+void cow_wait_page(struct chain *chain, struct ipage *page,
+		   struct cow_wait *wait);
+
+/* Number of writes under way that touch [start, end), and a way to wait. */
+unsigned int cow_writes_in(struct chain *chain, uint64_t start, uint64_t end);
+
+/* ---- errors ------------------------------------------------------------ */
+
+/* Fill @err from a format; returns @ret so that it can be returned at once. */
+int cow_fail(struct cow_error *err, int ret, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* A short reason for an errno: "no space left on the host". */
+const char *cow_reason(int error);
+
+/* ---- records and names (may block) ------------------------------------- */
+
+/* Read the state record of a V1 to V3 or raw file; -ENODATA if there is none */
+int cow_record_load(const struct cow_env *env, int fd, const char *path,
+		    struct cow_record *rec);
+int cow_record_store(const struct cow_env *env, int fd, const char *path,
+		     const struct cow_record *rec);
+int cow_record_remove(const struct cow_env *env, int fd, const char *path);
+
+/* V4: read slots and pick the newest; read and check a name. */
+int cow_v4_load(const struct cow_env *env, int fd, struct cow_disk_v4 *v4,
+		const char **why);
+int cow_v4_name(const struct cow_env *env, int fd,
+		const struct cow_disk_name *ref, unsigned int block,
+		char name[COW_PATH_MAX]);
+
+/* Write @name into the copy that @ref does not name; returns its reference. */
+int cow_v4_put_name(const struct cow_env *env, int fd, unsigned int block,
+		    const struct cow_disk_name *old, const char *name,
+		    struct cow_disk_name *ref);
+
+static inline bool cow_same_file(const struct io_id *a, const struct io_id *b)
+{
+	return a->dev == b->dev && a->ino == b->ino;
+}
+
+/*
+ * Write a complete V4 file through @fd: both slots, the parent's name; synced.
+ * hdr->v4 is what the first slot shall say, but for uuid, generation, end.
+ */
+int cow_v4_format(const struct cow_env *env, int fd, struct cow_header *hdr);
+
+/* Describe @parent in @v4: format, identity. */
+void cow_v4_identify(struct cow_disk_v4 *v4, const struct layer *parent);
+
+#endif

@@ -1,0 +1,490 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One file as a layer: open it, understand it, make it writable, close it.
+ *
+ * Duty: from a name and what is expected behind it to a struct layer. May
+ * block; nothing here runs on the data path.
+ *
+ * Invariants: what a file is comes from its own header only where the
+ * administrator named the file; where another header names it, that header has
+ * recorded what it is (enum expect). A failure changes nothing.
+ */
+#include <stdio.h>
+#include <stdarg.h>
+#include <string.h>
+#include "engine.h"
+#include "layer.h"
+
+int cow_fail(struct cow_error *err, int ret, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(err->text, sizeof(err->text), fmt, args);
+	va_end(args);
+	return ret;
+}
+
+static const struct {
+	int error;
+	const char *text;
+} reasons[] = {
+	{ ENOENT, "there is no such file" },
+	{ EEXIST, "it exists already; choose another name" },
+	{ EACCES, "permission denied" },
+	{ EPERM, "the host does not permit it" },
+	{ ENOSPC, "no space is left on its file system" },
+	{ EDQUOT, "the disk quota is exceeded" },
+	{ EROFS, "its file system is read-only" },
+	{ EISDIR, "it is a directory" },
+	{ ENOTDIR, "a part of its name is not a directory" },
+	{ ELOOP, "too many symbolic links" },
+	{ EINVAL, "it is neither a file nor a block device" },
+	{ EAGAIN, "it is in use elsewhere; stop that machine or tool first" },
+	{ EMFILE, "too many files are open" },
+	{ ENOMEM, "no memory is left" },
+	{ EIO, "the host could not read or write it" },
+	{ EBADMSG, "its metadata is damaged; look at it with moo check" },
+	{ ENAMETOOLONG, "its name is too long" },
+	{ EOPNOTSUPP, "its file system can not do that" },
+	{ EFBIG, "it would become too large" },
+};
+
+const char *cow_reason(int error)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(reasons) / sizeof(*reasons); i++) {
+		if (reasons[i].error == -error)
+			return reasons[i].text;
+	}
+	return "the host reports an error";
+}
+
+/* ---- life -------------------------------------------------------------- */
+
+static char *copy_path(const struct cow_env *env, const char *path)
+{
+	size_t len = strlen(path) + 1;
+	char *copy = env->alloc(len);
+
+	if (copy)
+		memcpy(copy, path, len);
+	return copy;
+}
+
+static void commit_free(struct layer *layer)
+{
+	const struct cow_env *env = &layer->chain->env;
+	struct commit *commit = &layer->commit;
+
+	if (commit->stage) {
+		env->free(commit->stage[0].data,
+			  (size_t)STAGE_PAGES * IPAGE_SIZE);
+		env->free(commit->stage, STAGE_PAGES * sizeof(*commit->stage));
+	}
+	if (commit->stage_free)
+		env->free(commit->stage_free,
+			  STAGE_PAGES * sizeof(*commit->stage_free));
+	if (commit->order)
+		env->free(commit->order, STAGE_PAGES * sizeof(*commit->order));
+	if (commit->slot)
+		env->free(commit->slot, COW_BLOCK_SIZE);
+	if (layer->free_blocks)
+		env->free(layer->free_blocks, FREE_BLOCKS * sizeof(uint64_t));
+	if (layer->old_blocks)
+		env->free(layer->old_blocks, FREE_BLOCKS * sizeof(uint64_t));
+}
+
+void cow_layer_put(struct layer *layer)
+{
+	const struct cow_env *env;
+
+	if (!layer)
+		return;
+	env = &layer->chain->env;
+	commit_free(layer);
+	if (layer->fd >= 0)
+		env->io->close(env->ctx, layer->fd);
+	if (layer->spare_fd >= 0)
+		env->io->close(env->ctx, layer->spare_fd);
+	if (layer->path)
+		env->free(layer->path, strlen(layer->path) + 1);
+	env->free(layer, sizeof(*layer));
+}
+
+static int commit_memory(struct layer *layer)
+{
+	const struct cow_env *env = &layer->chain->env;
+	struct commit *commit = &layer->commit;
+	uint8_t *data;
+	unsigned int i;
+
+	data = env->alloc((size_t)STAGE_PAGES * IPAGE_SIZE);
+	if (!data)
+		return -ENOMEM;
+	commit->stage = env->alloc(STAGE_PAGES * sizeof(*commit->stage));
+	if (!commit->stage) {
+		env->free(data, (size_t)STAGE_PAGES * IPAGE_SIZE);
+		return -ENOMEM;
+	}
+	commit->stage[0].data = data;
+	commit->stage_free = env->alloc(STAGE_PAGES *
+					sizeof(*commit->stage_free));
+	commit->order = env->alloc(STAGE_PAGES * sizeof(*commit->order));
+	commit->slot = env->alloc(COW_BLOCK_SIZE);
+	if (!commit->stage_free || !commit->order || !commit->slot)
+		return -ENOMEM;
+	for (i = 0; i < STAGE_PAGES; i++) {
+		commit->stage[i].data = data + (size_t)i * IPAGE_SIZE;
+		commit->stage[i].layer = layer;
+		commit->stage_free[i] = i;
+	}
+	commit->nfree = STAGE_PAGES;
+	return 0;
+}
+
+int cow_layer_writable(struct layer *layer)
+{
+	const struct cow_env *env = &layer->chain->env;
+	int err = 0;
+
+	if (layer->ops != &cow_raw_ops && !layer->commit.stage)
+		err = commit_memory(layer);
+	if (!err && layer->ops == &cow_isam_ops && !layer->free_blocks) {
+		layer->free_blocks = env->alloc(FREE_BLOCKS * sizeof(uint64_t));
+		layer->old_blocks = env->alloc(FREE_BLOCKS * sizeof(uint64_t));
+		if (!layer->free_blocks || !layer->old_blocks)
+			err = -ENOMEM;
+	}
+	if (err)
+		return err;
+	layer->counted = false;
+	layer->writable = true;
+	return 0;
+}
+
+/* ---- what a file is ---------------------------------------------------- */
+
+static int count_bits(struct layer *layer)
+{
+	const struct cow_env *env = &layer->chain->env;
+	uint64_t at = 0, end = layer->hdr.bitmap_len;
+	const size_t size = 1 << 20;
+	uint8_t *buf = env->alloc(size);
+	int64_t got = 0;
+	int64_t i;
+
+	if (!buf)
+		return -ENOMEM;
+	for (layer->owned = 0; at < end; at += got) {
+		size_t want = end - at < size ? end - at : size;
+
+		got = env->io->pread(env->ctx, layer->fd, buf, want,
+				     layer->hdr.bitmap_offset + at);
+		if (got <= 0)
+			break;
+		for (i = 0; i < got; i++)
+			layer->owned += __builtin_popcount(buf[i]);
+	}
+	env->free(buf, size);
+	/* Padding bits of a foreign file may be anything. */
+	if (layer->owned > layer->sectors)
+		layer->owned = layer->sectors;
+	return got < 0 ? (int)got : 0;
+}
+
+static int bad_header(struct layer *layer, int ret, const char *why,
+		      struct cow_error *err)
+{
+	if (!why)
+		return cow_fail(err, ret, "%s: %s", layer->path,
+				cow_reason(ret));
+	return cow_fail(err, ret,
+			"%s: %s; look at it with moo check",
+			layer->path, why);
+}
+
+static int identify_raw(struct layer *layer, struct cow_error *err)
+{
+	if (!layer->st.size)
+		return cow_fail(err, -EINVAL, "%s: it is empty; give it a size first",
+				layer->path);
+	layer->ops = &cow_raw_ops;
+	layer->hdr.format = COW_RAW;
+	layer->hdr.size = layer->st.size;
+	layer->sectors = (layer->st.size + COW_SECTOR_SIZE - 1) >>
+			 COW_SECTOR_SHIFT;
+	layer->owned = layer->sectors;
+	return 0;
+}
+
+static int identify_bitmap(struct layer *layer, const void *buf, size_t len,
+			   struct cow_error *err)
+{
+	const char *why = NULL;
+	int ret;
+
+	ret = cow_header_parse(buf, len, layer->st.size, &layer->hdr, &why);
+	if (ret)
+		return bad_header(layer, ret, why, err);
+	layer->ops = &cow_bitmap_ops;
+	layer->sectors = (layer->hdr.size + COW_SECTOR_SIZE - 1) >>
+			 COW_SECTOR_SHIFT;
+	ret = count_bits(layer);
+	if (ret)
+		return bad_header(layer, ret, NULL, err);
+	return 0;
+}
+
+static int load_names(struct layer *layer)
+{
+	const struct cow_env *env = &layer->chain->env;
+	const struct cow_disk_v4 *v4 = &layer->hdr.v4;
+	int ret;
+
+	ret = cow_v4_name(env, layer->fd, &v4->parent, COW_V4_PARENT_BLOCK,
+			  layer->hdr.parent);
+	if (!ret)
+		ret = cow_v4_name(env, layer->fd, &v4->successor,
+				  COW_V4_SUCCESSOR_BLOCK,
+				  layer->record.successor);
+	return ret;
+}
+
+static void record_of_v4(struct layer *layer)
+{
+	const struct cow_disk_v4 *v4 = &layer->hdr.v4;
+
+	layer->record.state = v4->state;
+	layer->record.self.dev = v4->self.dev;
+	layer->record.self.ino = v4->self.ino;
+	layer->record.self.birth_sec = v4->self.birth_sec;
+	layer->record.self.birth_nsec = v4->self.birth_nsec;
+}
+
+static int identify_v4(struct layer *layer, struct cow_error *err)
+{
+	struct cow_disk_v4 *v4 = &layer->hdr.v4;
+	const char *why = NULL;
+	int ret;
+
+	ret = cow_v4_load(&layer->chain->env, layer->fd, v4, &why);
+	if (!ret && v4->kind == COW_KIND_HEADER) {
+		ret = -ENOTSUP;
+		why = "its kind is not known to this version";
+	}
+	if (!ret)
+		ret = load_names(layer);
+	if (ret)
+		return bad_header(layer, ret, why, err);
+	layer->ops = &cow_isam_ops;
+	layer->hdr.format = COW_V4;
+	layer->hdr.size = v4->size;
+	layer->sectors = v4->size >> COW_SECTOR_SHIFT;
+	layer->owned = v4->owned;
+	record_of_v4(layer);
+	return 0;
+}
+
+static int identify_cow(struct layer *layer, const void *buf, size_t len,
+			enum cow_expect expect, struct cow_error *err)
+{
+	int version = cow_header_version(buf, len);
+
+	if (!version && expect == COW_EXPECT_ANY)
+		return identify_raw(layer, err);
+	if (version <= 0)
+		return cow_fail(err, -EINVAL,
+				"%s: it is not the COW file that its child names; bring that one back",
+				layer->path);
+	if (version == COW_V4)
+		return identify_v4(layer, err);
+	return identify_bitmap(layer, buf, len, err);
+}
+
+/*
+ * A record that is about another file came here with a copy of its bytes. The
+ * device number may change with a reboot of the host, the time of birth not.
+ */
+bool cow_record_is_mine(const struct layer *layer)
+{
+	const struct io_id *rec = &layer->record.self;
+	const struct io_id *id = &layer->st.id;
+
+	if (rec->ino != id->ino)
+		return false;
+	if (!rec->birth_sec || !id->birth_sec)
+		return rec->dev == id->dev;
+	return rec->birth_sec == id->birth_sec &&
+	       rec->birth_nsec == id->birth_nsec;
+}
+
+static int load_record(struct layer *layer, struct cow_error *err)
+{
+	struct cow_record *rec = &layer->record;
+	int ret;
+
+	if (layer->hdr.format != COW_V4) {
+		ret = cow_record_load(&layer->chain->env, layer->fd,
+				      layer->path, rec);
+		if (ret == -ENODATA) {
+			memset(rec, 0, sizeof(*rec));
+			return 0;
+		}
+		if (ret)
+			return cow_fail(err, ret,
+					"%s: its state record (attribute user.moo) can not be read: %s",
+					layer->path, cow_reason(ret));
+	}
+	if (cow_record_is_mine(layer))
+		return 0;
+	/* It is a copy: what concerns its bytes holds, the successor not. */
+	if (rec->state & COW_IS_FROZEN) {
+		rec->state &= ~COW_IS_FROZEN;
+		rec->successor[0] = 0;
+		layer->hdr.v4.state &= ~COW_IS_FROZEN;
+		memset(&layer->hdr.v4.successor, 0,
+		       sizeof(layer->hdr.v4.successor));
+	}
+	return 0;
+}
+
+int cow_layer_identify(struct layer *layer, enum cow_expect expect,
+		       struct cow_error *err)
+{
+	const struct cow_env *env = &layer->chain->env;
+	uint8_t *buf;
+	int64_t len;
+	int ret;
+
+	ret = env->io->stat(env->ctx, layer->fd, &layer->st);
+	if (ret)
+		return cow_fail(err, ret, "%s: %s", layer->path,
+				cow_reason(ret));
+	if (expect == COW_EXPECT_RAW) {
+		ret = identify_raw(layer, err);
+		return ret ? ret : load_record(layer, err);
+	}
+	buf = env->alloc(COW_HEADER_MAX);
+	if (!buf)
+		return cow_fail(err, -ENOMEM, "%s: %s", layer->path,
+				cow_reason(-ENOMEM));
+	len = env->io->pread(env->ctx, layer->fd, buf, COW_HEADER_MAX, 0);
+	if (len < 0)
+		ret = cow_fail(err, len, "%s: %s", layer->path,
+			       cow_reason(len));
+	else
+		ret = identify_cow(layer, buf, len, expect, err);
+	env->free(buf, COW_HEADER_MAX);
+	return ret ? ret : load_record(layer, err);
+}
+
+int cow_layer_open(struct chain *chain, const char *path,
+		   enum cow_expect expect, struct layer **out,
+		   struct cow_error *err)
+{
+	const struct cow_env *env = &chain->env;
+	struct layer *layer = env->alloc(sizeof(*layer));
+	char *full = env->alloc(COW_PATH_MAX);
+	int ret = -ENOMEM;
+
+	if (!layer || !full)
+		goto fail;
+	layer->chain = chain;
+	layer->fd = -1;
+	layer->spare_fd = -1;
+	ret = env->io->realpath(env->ctx, path, full);
+	if (ret)
+		goto fail;
+	ret = -ENOMEM;
+	layer->path = copy_path(env, full);
+	if (!layer->path)
+		goto fail;
+	ret = env->io->open(env->ctx, full, 0);
+	if (ret < 0)
+		goto fail;
+	env->free(full, COW_PATH_MAX);
+	layer->fd = ret;
+	ret = cow_layer_identify(layer, expect, err);
+	if (ret) {
+		cow_layer_put(layer);
+		return ret;
+	}
+	layer->state = COW_STATE_FROZEN;
+	*out = layer;
+	return 0;
+
+fail:
+	cow_fail(err, ret, "%s: %s", path, cow_reason(ret));
+	if (full)
+		env->free(full, COW_PATH_MAX);
+	if (layer)
+		cow_layer_put(layer);
+	return ret;
+}
+
+/* ---- locks and rights -------------------------------------------------- */
+
+#define RETRY_MS	50
+
+static int lock_retry(const struct cow_env *env, int fd, enum io_lock lock,
+		      unsigned int patience_ms)
+{
+	int ret = env->io->lock(env->ctx, fd, lock);
+
+	while (ret == -EAGAIN && patience_ms >= RETRY_MS) {
+		env->io->nap(env->ctx, RETRY_MS);
+		patience_ms -= RETRY_MS;
+		ret = env->io->lock(env->ctx, fd, lock);
+	}
+	return ret;
+}
+
+int cow_layer_share(struct layer *layer, unsigned int patience_ms,
+		    struct cow_error *err)
+{
+	const struct cow_env *env = &layer->chain->env;
+	int ret;
+
+	if (layer->chain->unlocked || layer->chain->peek)
+		return 0;
+	ret = lock_retry(env, layer->fd, IO_SHARED, patience_ms);
+	if (ret)
+		cow_fail(err, ret, "%s: %s", layer->path, cow_reason(ret));
+	return ret;
+}
+
+int cow_layer_claim(struct layer *layer, unsigned int patience_ms,
+		    struct cow_error *err)
+{
+	const struct cow_env *env = &layer->chain->env;
+	struct io_stat st;
+	int fd, ret;
+
+	fd = env->io->reopen(env->ctx, layer->fd, IO_OPEN_WRITE);
+	if (fd < 0)
+		return cow_fail(err, fd, "%s: %s", layer->path, cow_reason(fd));
+	ret = env->io->stat(env->ctx, fd, &st);
+	if (!ret && !cow_same_file(&st.id, &layer->st.id))
+		ret = -EAGAIN;
+	if (!ret && !layer->chain->unlocked) {
+		/* The shared lock that we hold ourselves would be in the way */
+		env->io->lock(env->ctx, layer->fd, IO_UNLOCK);
+		ret = lock_retry(env, fd, IO_EXCLUSIVE, patience_ms);
+		if (ret && layer->chain->top)
+			env->io->lock(env->ctx, layer->fd, IO_SHARED);
+	}
+	if (ret) {
+		env->io->close(env->ctx, fd);
+		return cow_fail(err, ret, "%s: %s", layer->path,
+				cow_reason(ret));
+	}
+	/* In a chain at work, reads may still use the old descriptor. */
+	if (layer->chain->top)
+		layer->spare_fd = layer->fd;
+	else
+		env->io->close(env->ctx, layer->fd);
+	layer->fd = fd;
+	return 0;
+}

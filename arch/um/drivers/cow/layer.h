@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Opening single layers: what open.c, create.c, snapshot.c and merge.c share.
+ *
+ * Duty: the blocking half of a layer's life. Everything here may block.
+ *
+ * Invariants: see layer.c.
+ */
+#ifndef COW_LAYER_H
+#define COW_LAYER_H
+
+#include "engine.h"
+
+/* What stands behind a name, as whoever gave the name knows it. */
+enum cow_expect {
+	COW_EXPECT_ANY,		/* the administrator named it: look */
+	COW_EXPECT_RAW,		/* do not look */
+	COW_EXPECT_COW,		/* recorded as a COW of some version */
+};
+
+/* Open read-only, without a lock, and understand the header and the record. */
+int cow_layer_open(struct chain *chain, const char *path,
+		   enum cow_expect expect, struct layer **out,
+		   struct cow_error *err);
+
+/* Read header and record again, after the file was locked. */
+int cow_layer_identify(struct layer *layer, enum cow_expect expect,
+		       struct cow_error *err);
+
+/* Take the shared lock; taking turns with others for up to @patience_ms. */
+int cow_layer_share(struct layer *layer, unsigned int patience_ms,
+		    struct cow_error *err);
+
+/* Reopen for writing, of the very same file, and lock it for us alone. */
+int cow_layer_claim(struct layer *layer, unsigned int patience_ms,
+		    struct cow_error *err);
+
+/* Is the record about this very file, and not one it was copied from? */
+bool cow_record_is_mine(const struct layer *layer);
+
+/* What a layer's header says about the layer below it. */
+enum cow_expect cow_parent_expect(const struct layer *layer);
+
+/* Has the layer a parent at all? */
+static inline bool cow_has_parent(const struct layer *layer)
+{
+	return layer->hdr.format != COW_RAW && layer->hdr.parent[0];
+}
+
+#endif

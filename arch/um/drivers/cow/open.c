@@ -1,0 +1,547 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Opening a chain: successors are followed, parents found, compared and locked.
+ *
+ * Duty: common_open() and closing. May block; nobody else sees the chain yet.
+ *
+ * Invariants:
+ *  - Only files are opened that the administrator named or that a header or
+ *    record written by this software names.
+ *  - A frozen layer is never opened for writing, except at the administrator's
+ *    word (args.force).
+ *  - A parent that is not what its child was made over is refused, unless the
+ *    child says that it is being merged into it.
+ */
+#include <string.h>
+#include "engine.h"
+#include "layer.h"
+
+struct opening {
+	struct chain *chain;
+	const struct cow_open_args *args;
+	struct cow_error *err;
+	struct io_id *trail;	/* frozen files that were followed */
+	unsigned int ntrail;
+	unsigned int followed;	/* files followed in all, aliases too */
+	bool write;
+};
+
+#define TRAIL_MAX	COW_MAX_DEPTH
+
+/* ---- following --------------------------------------------------------- */
+
+/* Place of @id on the trail, or -1. */
+static int on_trail(const struct opening *open, const struct io_id *id)
+{
+	unsigned int i;
+
+	for (i = 0; i < open->ntrail; i++) {
+		if (cow_same_file(&open->trail[i], id))
+			return i;
+	}
+	return -1;
+}
+
+static int add_trail(struct opening *open, const struct layer *layer)
+{
+	if (++open->followed >= TRAIL_MAX || on_trail(open, &layer->st.id) >= 0)
+		return cow_fail(open->err, -ELOOP,
+				"%s: its successors lead in a circle; start from a copy of the layer that you want",
+				layer->path);
+	if (!(layer->record.state & COW_IS_DRAINED))
+		open->trail[open->ntrail++] = layer->st.id;
+	return 0;
+}
+
+/*
+ * An alias whose parent is on the trail: the machine stopped after the merge
+ * was complete but before the parent's successor was forgotten.
+ */
+static void thaw(struct layer *layer)
+{
+	layer->thawed = true;
+	layer->record.state &= ~COW_IS_FROZEN;
+	layer->hdr.v4.state &= ~COW_IS_FROZEN;
+	memset(&layer->hdr.v4.successor, 0, sizeof(layer->hdr.v4.successor));
+	memset(&layer->hdr.v4.self, 0, sizeof(layer->hdr.v4.self));
+}
+
+static bool follows(const struct opening *open, const struct layer *layer)
+{
+	if (open->args->no_follow)
+		return false;
+	if (layer->record.state & COW_IS_DRAINED)
+		return true;
+	return (layer->record.state & COW_IS_FROZEN) && open->write;
+}
+
+enum cow_expect cow_parent_expect(const struct layer *layer)
+{
+	if (layer->hdr.format == COW_V4 &&
+	    layer->hdr.v4.parent_format != COW_PARENT_RAW)
+		return COW_EXPECT_COW;
+	return COW_EXPECT_RAW;
+}
+
+static void say(const struct opening *open, const char *fmt, const char *a,
+		const char *b)
+{
+	const struct cow_env *env = &open->chain->env;
+	struct cow_error *line = env->alloc(sizeof(*line));
+
+	if (!line || !env->say)
+		return;
+	cow_fail(line, 0, fmt, a, b);
+	env->say(line->text);
+	env->free(line, sizeof(*line));
+}
+
+/* The next file on the way from a frozen layer or an alias to the top. */
+static int follow_one(struct opening *open, struct layer **layer)
+{
+	struct layer *from = *layer;
+	bool alias = from->record.state & COW_IS_DRAINED;
+	const char *name = alias ? from->hdr.parent : from->record.successor;
+	enum cow_expect expect = alias ? cow_parent_expect(from) :
+					 COW_EXPECT_COW;
+	struct layer *to;
+	int ret;
+
+	ret = add_trail(open, from);
+	if (ret)
+		return ret;
+	ret = cow_layer_open(open->chain, name, expect, &to, open->err);
+	if (ret)
+		return cow_fail(open->err, ret,
+				"%s: %s, but %s can not be opened (%s); bring it back, or start from a copy of this file, or read-only (flag r)",
+				from->path,
+				alias ? "it was merged into its parent" :
+					"it is frozen and has a successor",
+				name, cow_reason(ret));
+	if (!alias)
+		say(open, "%s is frozen by a snapshot: using its successor %s",
+		    from->path, to->path);
+	else
+		say(open, "%s was merged into its parent: using %s",
+		    from->path, to->path);
+	if (alias && on_trail(open, &to->st.id) >= 0) {
+		open->ntrail = on_trail(open, &to->st.id);
+		thaw(to);
+	}
+	cow_layer_put(from);
+	*layer = to;
+	return 0;
+}
+
+/* ---- parents ----------------------------------------------------------- */
+
+static bool identity_excused(const struct layer *layer)
+{
+	uint32_t excused = COW_IS_DRAINING | COW_IS_DRAINED;
+
+	if (layer->hdr.format == COW_V4)
+		excused |= COW_IS_PROVISIONAL;
+	return layer->record.state & excused;
+}
+
+static bool v4_parent_fits(const struct layer *layer,
+			   const struct layer *parent)
+{
+	const struct cow_disk_v4 *v4 = &layer->hdr.v4;
+	struct cow_disk_v4 now = { 0 };
+
+	cow_v4_identify(&now, parent);
+	if (now.parent_format != v4->parent_format)
+		return false;
+	if (now.parent_format == COW_PARENT_V4)
+		return now.parent_content == v4->parent_content &&
+		       !memcmp(now.parent_uuid, v4->parent_uuid,
+			       sizeof(now.parent_uuid));
+	return now.parent_size == v4->parent_size &&
+	       now.parent_mtime_sec == v4->parent_mtime_sec &&
+	       now.parent_mtime_nsec == v4->parent_mtime_nsec;
+}
+
+static bool parent_fits(const struct layer *layer, const struct layer *parent)
+{
+	if (layer->hdr.format == COW_V4)
+		return v4_parent_fits(layer, parent);
+	return layer->hdr.size == parent->st.size &&
+	       layer->hdr.mtime == (uint32_t)parent->st.mtime_sec;
+}
+
+static int check_parent(struct opening *open, const struct layer *layer,
+			const struct layer *parent)
+{
+	if (parent->record.state & COW_IS_DRAINED && !open->args->no_follow)
+		return cow_fail(open->err, -ESTALE,
+				"%s: its parent %s was merged away; start from a file above it",
+				layer->path, parent->path);
+	if (identity_excused(layer) || parent_fits(layer, parent))
+		return 0;
+	return cow_fail(open->err, -ESTALE,
+			"%s: its parent %s has changed since (size %llu, time %lld); bring the old one back, or its time with touch -d",
+			layer->path, parent->path,
+			(unsigned long long)parent->st.size,
+			(long long)parent->st.mtime_sec);
+}
+
+static int check_loop(struct opening *open, const struct layer *parent)
+{
+	const struct layer *layer;
+
+	for (layer = open->chain->top; layer != parent; layer = layer->parent) {
+		if (cow_same_file(&layer->st.id, &parent->st.id))
+			return cow_fail(open->err, -ELOOP,
+					"%s: it is its own parent; the chain has no base",
+					parent->path);
+	}
+	return 0;
+}
+
+static int open_parent(struct opening *open, struct layer *layer)
+{
+	struct layer *parent;
+	int ret;
+
+	ret = cow_layer_open(open->chain, layer->hdr.parent,
+			     cow_parent_expect(layer), &parent, open->err);
+	if (ret == -ENOENT)
+		return cow_fail(open->err, ret,
+				"%s: its parent %s is missing; bring it back",
+				layer->path, layer->hdr.parent);
+	if (ret)
+		return ret;
+	layer->parent = parent;
+	ret = check_loop(open, parent);
+	if (!ret)
+		ret = cow_layer_share(parent, open->args->lock_retry_ms,
+				      open->err);
+	if (!ret)
+		ret = cow_layer_identify(parent, cow_parent_expect(layer),
+					 open->err);
+	if (!ret)
+		ret = check_parent(open, layer, parent);
+	return ret;
+}
+
+static int open_parents(struct opening *open)
+{
+	struct chain *chain = open->chain;
+	struct layer *layer = chain->top;
+	int ret;
+
+	for (chain->depth = 1; cow_has_parent(layer); chain->depth++) {
+		if (chain->depth == COW_MAX_DEPTH)
+			return cow_fail(open->err, -ELOOP,
+					"%s: more than %u layers; merge some of them",
+					chain->top->path, COW_MAX_DEPTH);
+		ret = open_parent(open, layer);
+		if (ret)
+			return ret;
+		layer = layer->parent;
+	}
+	return 0;
+}
+
+/* Every frozen file that led here has to be part of the chain. */
+static int check_trail(struct opening *open)
+{
+	unsigned int i;
+
+	for (i = 0; i < open->ntrail; i++) {
+		const struct layer *layer = open->chain->top;
+
+		while (layer && !cow_same_file(&layer->st.id, &open->trail[i]))
+			layer = layer->parent;
+		if (!layer)
+			return cow_fail(open->err, -ESTALE,
+					"%s: %s is named as successor but is not built on it; bring the right one back, or start from a copy of the frozen file",
+					open->args->name,
+					open->chain->top->path);
+	}
+	return 0;
+}
+
+/* ---- the two-name form ------------------------------------------------- */
+
+/* The second name has to be the file that the first one's header names. */
+static int check_second_name(struct opening *open, const struct layer *layer)
+{
+	const struct cow_env *env = &open->chain->env;
+	struct io_stat said, stored;
+	int ret;
+
+	if (!cow_has_parent(layer))
+		return cow_fail(open->err, -EINVAL,
+				"%s: it is not a COW file, but was given a parent; name it alone",
+				layer->path);
+	ret = env->io->lookup(env->ctx, open->args->parent, &said);
+	if (ret)
+		return cow_fail(open->err, ret, "%s: %s", open->args->parent,
+				cow_reason(ret));
+	ret = env->io->lookup(env->ctx, layer->hdr.parent, &stored);
+	if (!ret && cow_same_file(&said.id, &stored.id))
+		return 0;
+	return cow_fail(open->err, -EINVAL,
+			"%s: its parent is %s, not %s; name the right one, or make a new COW file",
+			layer->path, layer->hdr.parent, open->args->parent);
+}
+
+/* ---- the top ----------------------------------------------------------- */
+
+static int take_top(struct opening *open, struct layer *layer)
+{
+	enum cow_expect expect = layer->ops == &cow_raw_ops ?
+				 COW_EXPECT_RAW : COW_EXPECT_COW;
+	uint32_t state = layer->record.state;
+	int ret;
+
+	if (!open->write) {
+		ret = cow_layer_share(layer, open->args->lock_retry_ms,
+				      open->err);
+	} else {
+		ret = cow_layer_claim(layer, open->args->lock_retry_ms,
+				      open->err);
+		if (ret == -EROFS || ret == -EACCES || ret == -EPERM) {
+			say(open, "%s is opened read-only: %s", layer->path,
+			    cow_reason(ret));
+			open->write = false;
+			ret = cow_layer_share(layer,
+					      open->args->lock_retry_ms,
+					      open->err);
+		}
+	}
+	if (!ret)
+		ret = cow_layer_identify(layer, expect, open->err);
+	if (!ret && layer->thawed)
+		thaw(layer);
+	if (!ret && (state ^ layer->record.state) & COW_IS_FROZEN)
+		ret = cow_fail(open->err, -EAGAIN,
+			       "%s: it changed while it was opened; try again",
+			       layer->path);
+	return ret;
+}
+
+static int open_top(struct opening *open)
+{
+	const struct cow_open_args *args = open->args;
+	enum cow_expect expect = args->raw && !args->parent ?
+				 COW_EXPECT_RAW : COW_EXPECT_ANY;
+	struct layer *layer;
+	int ret;
+
+	ret = cow_layer_open(open->chain, args->name, expect, &layer,
+			     open->err);
+	if (ret)
+		return ret;
+	if (args->parent)
+		ret = check_second_name(open, layer);
+	while (!ret && follows(open, layer))
+		ret = follow_one(open, &layer);
+	if (!ret && open->write && !args->force &&
+	    layer->record.state & COW_IS_FROZEN)
+		ret = cow_fail(open->err, -EROFS,
+			       "%s: it is frozen by a snapshot, %s is built on it; write a copy of it instead",
+			       layer->path, layer->record.successor);
+	if (!ret && open->write && layer->hdr.v4.ro_compatible) {
+		say(open, "%s is opened read-only: it has features that only a later version may write%s",
+		    layer->path, "");
+		open->write = false;
+	}
+	if (!ret && open->write && layer->hdr.tail_on_data) {
+		say(open, "%s is opened read-only: its last sectors have no bits of their own; moo convert%s",
+		    layer->path, " makes a right one");
+		open->write = false;
+	}
+	if (!ret)
+		ret = take_top(open, layer);
+	if (ret) {
+		cow_layer_put(layer);
+		return ret;
+	}
+	open->chain->top = layer;
+	layer->state = COW_STATE_TOP;
+	return 0;
+}
+
+/* ---- creation on the way ----------------------------------------------- */
+
+/* With two names, make the first if it is missing. */
+static int create_missing(struct opening *open)
+{
+	const struct cow_open_args *args = open->args;
+	const struct cow_env *env = &open->chain->env;
+	struct cow_create_args create = {
+		.name = args->name,
+		.parent = args->parent,
+		.version = args->version,
+		.parent_raw = args->raw,
+		.mode = 0644,
+		.gid = ~0u,
+	};
+	struct io_stat st;
+	struct layer *parent;
+	int ret;
+
+	if (!args->parent || !args->create || args->read_only)
+		return 0;
+	if (env->io->lookup(env->ctx, args->name, &st) != -ENOENT)
+		return 0;
+	ret = cow_layer_open(open->chain, args->parent,
+			     args->raw ? COW_EXPECT_RAW : COW_EXPECT_ANY,
+			     &parent, open->err);
+	if (ret)
+		return ret;
+	if (parent->record.state & COW_IS_FROZEN)
+		ret = cow_fail(open->err, -EEXIST,
+			       "%s: it is missing, and %s has the successor %s; bring it back, or name the successor alone, or make a clone with moo create",
+			       args->name, parent->path,
+			       parent->record.successor);
+	cow_layer_put(parent);
+	return ret ? ret : cow_create(env, &create, open->err);
+}
+
+/* ---- a chain's memory -------------------------------------------------- */
+
+static void chain_free(struct chain *chain)
+{
+	struct cow_env env = chain->env;
+
+	while (chain->top) {
+		struct layer *layer = chain->top;
+
+		chain->top = layer->parent;
+		cow_layer_put(layer);
+	}
+	cow_cache_exit(chain);
+	if (chain->owners.lines)
+		env.free(chain->owners.lines,
+			 OWNER_LINES * sizeof(struct owner_line));
+	if (chain->by_rank)
+		env.free(chain->by_rank,
+			 COW_MAX_DEPTH * sizeof(*chain->by_rank));
+	if (chain->subs)
+		env.free(chain->subs, CHAIN_SUBS * sizeof(*chain->subs));
+	env.free(chain, sizeof(*chain));
+}
+
+static void chain_close(struct common_file *file)
+{
+	chain_free(cow_chain(file));
+}
+
+static const struct common_ops chain_ops = {
+	.submit = cow_submit,
+	.close = chain_close,
+};
+
+static int chain_memory(struct chain *chain)
+{
+	const struct cow_env *env = &chain->env;
+	unsigned int i;
+
+	chain->subs = env->alloc(CHAIN_SUBS * sizeof(*chain->subs));
+	chain->by_rank = env->alloc(COW_MAX_DEPTH * sizeof(*chain->by_rank));
+	chain->owners.lines = env->alloc(OWNER_LINES *
+					 sizeof(struct owner_line));
+	if (!chain->subs || !chain->by_rank || !chain->owners.lines)
+		return -ENOMEM;
+	for (i = 0; i < CHAIN_SUBS; i++) {
+		chain->subs[i].chain = chain;
+		cow_sub_put(&chain->subs[i]);
+	}
+	return 0;
+}
+
+static struct chain *chain_new(const struct cow_env *env)
+{
+	struct chain *chain = env->alloc(sizeof(*chain));
+
+	if (!chain)
+		return NULL;
+	chain->env = *env;
+	if (cow_cache_init(chain, env->index_bytes)) {
+		chain_free(chain);
+		return NULL;
+	}
+	return chain;
+}
+
+/* Make on disk true what thaw() saw. */
+static int forget_successor(struct layer *layer, struct cow_error *err)
+{
+	int ret;
+
+	if (layer->hdr.format == COW_V4) {
+		layer->header_dirty = true;
+		return 0;
+	}
+	ret = cow_record_remove(&layer->chain->env, layer->fd, layer->path);
+	if (ret)
+		cow_fail(err, ret, "%s: its state record: %s", layer->path,
+			 cow_reason(ret));
+	return ret;
+}
+
+static int open_all(struct opening *open)
+{
+	struct chain *chain = open->chain;
+	int ret;
+
+	ret = create_missing(open);
+	if (!ret)
+		ret = open_top(open);
+	if (!ret)
+		ret = open_parents(open);
+	if (!ret)
+		ret = check_trail(open);
+	if (ret)
+		return ret;
+	if (chain_memory(chain) ||
+	    (open->write && cow_layer_writable(chain->top)))
+		return cow_fail(open->err, -ENOMEM, "%s: %s", open->args->name,
+				cow_reason(-ENOMEM));
+	if (open->write && chain->top->thawed) {
+		ret = forget_successor(chain->top, open->err);
+		if (ret)
+			return ret;
+	}
+	cow_chain_relinked(chain);
+	chain->file.ops = &chain_ops;
+	chain->file.size = chain->top->sectors << COW_SECTOR_SHIFT;
+	chain->file.read_only = !open->write;
+	return 0;
+}
+
+int common_open(const struct cow_env *env, const struct cow_open_args *args,
+		struct common_file **file, struct cow_error *err)
+{
+	struct opening open = {
+		.args = args,
+		.err = err,
+		.write = !args->read_only && !args->peek,
+	};
+	int ret = -ENOMEM;
+
+	open.chain = chain_new(env);
+	open.trail = env->alloc(TRAIL_MAX * sizeof(*open.trail));
+	if (open.chain && open.trail) {
+		open.chain->raw = args->raw;
+		open.chain->unlocked = args->unlocked;
+		open.chain->durable = args->durable;
+		open.chain->peek = args->peek;
+		ret = open_all(&open);
+	} else {
+		cow_fail(err, ret, "%s: %s", args->name, cow_reason(ret));
+	}
+	if (open.trail)
+		env->free(open.trail, TRAIL_MAX * sizeof(*open.trail));
+	if (ret) {
+		if (open.chain)
+			chain_free(open.chain);
+		return ret;
+	}
+	*file = &open.chain->file;
+	return 0;
+}

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The cache of index pages: bitmap pages and V4 index pages of all layers of a
+ * chain, within one set bound of memory.
+ *
+ * Duty: find, load and evict pages; keep the count of dirty ones.
+ *
+ * Invariants: a page is on the LRU list exactly when it is valid, clean, has no
+ * children in memory, no pins and no waiters. So whatever a commit or a
+ * request under way needs stays, and a commit never has to load a page.
+ */
+#include <string.h>
+#include "engine.h"
+
+#define CACHE_DEFAULT	(64u << 20)
+#define CACHE_LEAST	(1u << 20)
+
+static unsigned int page_hash(const struct ipage_cache *cache,
+			      const struct layer *layer, uint64_t key)
+{
+	uint64_t h = key ^ (uintptr_t)layer * 0x9e3779b97f4a7c15ull;
+
+	h *= 0xff51afd7ed558ccdull;
+	return (h >> 33) & cache->hash_mask;
+}
+
+int cow_cache_init(struct chain *chain, size_t bytes)
+{
+	struct ipage_cache *cache = &chain->cache;
+	unsigned int hash = 1;
+
+	if (!bytes)
+		bytes = CACHE_DEFAULT;
+	if (bytes < CACHE_LEAST)
+		bytes = CACHE_LEAST;
+	cache->chain = chain;
+	cache->count = bytes / IPAGE_SIZE;
+	while (hash < cache->count)
+		hash *= 2;
+	cache->hash_mask = hash - 1;
+	cache->pages = chain->env.alloc(cache->count * sizeof(*cache->pages));
+	cache->memory = chain->env.alloc((size_t)cache->count * IPAGE_SIZE);
+	cache->hash = chain->env.alloc(hash * sizeof(*cache->hash));
+	if (!cache->pages || !cache->memory || !cache->hash)
+		return -ENOMEM;
+	cache->lru.next = &cache->lru;
+	cache->lru.prev = &cache->lru;
+	return 0;
+}
+
+void cow_cache_exit(struct chain *chain)
+{
+	struct ipage_cache *cache = &chain->cache;
+	const struct cow_env *env = &chain->env;
+
+	if (cache->hash)
+		env->free(cache->hash, (cache->hash_mask + 1) *
+				       sizeof(*cache->hash));
+	if (cache->memory)
+		env->free(cache->memory, (size_t)cache->count * IPAGE_SIZE);
+	if (cache->pages)
+		env->free(cache->pages, cache->count * sizeof(*cache->pages));
+}
+
+static void lru_remove(struct ipage *page)
+{
+	if (!page->listed)
+		return;
+	page->prev->next = page->next;
+	page->next->prev = page->prev;
+	page->listed = false;
+}
+
+static bool evictable(const struct ipage *page)
+{
+	return page->state == IPAGE_VALID && !page->dirty && !page->children &&
+	       !page->pins && cow_queue_empty(&page->waiters);
+}
+
+/* Put @page where its state says: newest on the LRU list, or off it. */
+static void lru_update(struct ipage *page)
+{
+	struct ipage_cache *cache = &page->layer->chain->cache;
+
+	lru_remove(page);
+	if (!evictable(page))
+		return;
+	page->prev = cache->lru.prev;
+	page->next = &cache->lru;
+	page->prev->next = page;
+	cache->lru.prev = page;
+	page->listed = true;
+	cow_wake(cache->chain, &cache->waiters, 0);
+}
+
+static void unhash(struct ipage_cache *cache, struct ipage *page)
+{
+	struct ipage **p = &cache->hash[page_hash(cache, page->layer,
+						  page->key)];
+
+	while (*p != page)
+		p = &(*p)->hash_next;
+	*p = page->hash_next;
+}
+
+struct ipage *cow_page_find(struct layer *layer, uint64_t key)
+{
+	struct ipage_cache *cache = &layer->chain->cache;
+	struct ipage *page = cache->hash[page_hash(cache, layer, key)];
+
+	while (page && (page->layer != layer || page->key != key))
+		page = page->hash_next;
+	if (page && page->listed && page != cache->lru.prev)
+		lru_update(page);
+	return page;
+}
+
+void cow_page_drop(struct ipage *page)
+{
+	struct ipage_cache *cache = &page->layer->chain->cache;
+	struct ipage *parent = page->parent;
+
+	lru_remove(page);
+	unhash(cache, page);
+	page->state = IPAGE_FREE;
+	page->parent = NULL;
+	page->next = cache->free;
+	cache->free = page;
+	if (parent) {
+		parent->children--;
+		lru_update(parent);
+	}
+	cow_wake(cache->chain, &cache->waiters, 0);
+}
+
+static struct ipage *take_free(struct ipage_cache *cache)
+{
+	struct ipage *page;
+
+	if (!cache->free && cache->used < cache->count) {
+		page = &cache->pages[cache->used];
+		page->data = cache->memory + (size_t)cache->used * IPAGE_SIZE;
+		cache->used++;
+		return page;
+	}
+	if (!cache->free && cache->lru.next != &cache->lru)
+		cow_page_drop(cache->lru.next);
+	page = cache->free;
+	if (page)
+		cache->free = page->next;
+	return page;
+}
+
+struct ipage *cow_page_new(struct layer *layer, uint64_t key,
+			   struct ipage *parent)
+{
+	struct ipage_cache *cache = &layer->chain->cache;
+	struct ipage **head;
+	struct ipage *page;
+	uint8_t *data;
+
+	/* Held first: making room must not evict the parent. */
+	if (parent) {
+		parent->children++;
+		lru_remove(parent);
+	}
+	page = take_free(cache);
+	if (!page) {
+		if (parent) {
+			parent->children--;
+			lru_update(parent);
+		}
+		return NULL;
+	}
+	data = page->data;
+	memset(page, 0, sizeof(*page));
+	page->data = data;
+	page->layer = layer;
+	page->key = key;
+	page->parent = parent;
+	page->state = IPAGE_LOADING;
+	head = &cache->hash[page_hash(cache, layer, key)];
+	page->hash_next = *head;
+	*head = page;
+	return page;
+}
+
+static int load_result(struct ipage *page, int64_t result)
+{
+	int err = result < 0 ? (int)result : 0;
+
+	if (!err) {
+		/* A file that ends early has holes there. */
+		if ((size_t)result < page->vec.len)
+			memset(page->data + result, 0, page->vec.len - result);
+		memset(page->data + page->vec.len, 0,
+		       IPAGE_SIZE - page->vec.len);
+		err = page->layer->ops->loaded(page);
+	}
+	page->error = err;
+	page->state = err ? IPAGE_FAILED : IPAGE_VALID;
+	cow_wake(page->layer->chain, &page->waiters, 0);
+	lru_update(page);
+	return err;
+}
+
+static void layer_idle(struct layer *layer)
+{
+	if (!layer->inflight)
+		cow_wake(layer->chain, &layer->idle, 0);
+}
+
+static void load_done(struct io_desc *io)
+{
+	struct ipage *page = cow_container_of(io, struct ipage, io);
+	struct layer *layer = page->layer;
+
+	layer->inflight--;
+	load_result(page, io->result);
+	layer_idle(layer);
+	cow_run(layer->chain);
+}
+
+int cow_page_load(struct ipage *page, uint64_t offset, size_t len)
+{
+	struct chain *chain = page->layer->chain;
+	int64_t result;
+
+	page->vec.base = page->data;
+	page->vec.len = len;
+	page->io = (struct io_desc){
+		.op = IO_READ,
+		.fd = page->layer->fd,
+		.offset = offset,
+		.len = len,
+		.vec = &page->vec,
+		.nvec = 1,
+		.done = load_done,
+	};
+	page->layer->inflight++;
+	result = chain->env.io->submit(chain->env.ctx, &page->io);
+	if (result == -EINPROGRESS)
+		return -EAGAIN;
+	page->layer->inflight--;
+	return load_result(page, page->io.result);
+}
+
+void cow_page_valid(struct ipage *page)
+{
+	page->state = IPAGE_VALID;
+	lru_update(page);
+}
+
+void cow_page_dirty(struct ipage *page)
+{
+	struct layer *layer = page->layer;
+	unsigned int level = layer->ops == &cow_isam_ops ? page->key >> 56 : 0;
+
+	layer->chain->dirty_since = true;
+	if (page->dirty)
+		return;
+	lru_remove(page);
+	page->dirty = true;
+	layer->chain->cache.dirty++;
+	page->dirty_next = layer->dirty[level];
+	layer->dirty[level] = page;
+}
+
+void cow_page_cleaned(struct ipage *page)
+{
+	page->dirty = false;
+	page->layer->chain->cache.dirty--;
+	lru_update(page);
+}
+
+void cow_page_pin(struct ipage *page)
+{
+	page->pins++;
+	lru_remove(page);
+}
+
+void cow_page_unpin(struct ipage *page)
+{
+	page->pins--;
+	lru_update(page);
+}
+
+void cow_pages_drop(struct layer *layer)
+{
+	struct ipage_cache *cache = &layer->chain->cache;
+	unsigned int level, i;
+
+	/* Leaves first: a page with children can not go. */
+	for (level = 0; level < COW_V4_MAX_LEVELS; level++) {
+		for (i = 0; i < cache->used; i++) {
+			struct ipage *page = &cache->pages[i];
+
+			if (page->state != IPAGE_FREE && page->layer == layer &&
+			    !page->children)
+				cow_page_drop(page);
+		}
+	}
+}

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * State records, V4 header slots and names: small metadata, read and written
+ * with blocking calls.
+ *
+ * Duty: everything about a file's state that lies outside the commit path: the
+ * record of a raw or V1 to V3 file (extended attribute, or a sidecar file where
+ * there are none), the choice between two V4 slots, names stored in blocks.
+ *
+ * Invariants: a record or name is complete and durable before anything refers
+ * to it; one that fails its checksum is an error, never a guess.
+ */
+#include <stdio.h>
+#include <string.h>
+#include "engine.h"
+
+#define SIDECAR	".moo"
+
+static bool no_attributes(int err)
+{
+	return err == -EOPNOTSUPP || err == -ENOSPC || err == -E2BIG ||
+	       err == -ERANGE || err == -ENOSYS;
+}
+
+static int sidecar_name(const char *path, char name[COW_PATH_MAX])
+{
+	size_t len = strlen(path);
+
+	if (len + sizeof(SIDECAR) > COW_PATH_MAX)
+		return -ENAMETOOLONG;
+	memcpy(name, path, len);
+	memcpy(name + len, SIDECAR, sizeof(SIDECAR));
+	return 0;
+}
+
+struct record_buf {
+	char name[COW_PATH_MAX];
+	uint8_t bytes[COW_RECORD_MAX + 1];
+};
+
+static int sidecar_load(const struct cow_env *env, const char *path,
+			struct record_buf *buf)
+{
+	int64_t len;
+	int fd, err;
+
+	err = sidecar_name(path, buf->name);
+	if (err)
+		return -ENODATA;
+	fd = env->io->open(env->ctx, buf->name, 0);
+	if (fd < 0)
+		return fd == -ENOENT ? -ENODATA : fd;
+	len = env->io->pread(env->ctx, fd, buf->bytes, sizeof(buf->bytes), 0);
+	env->io->close(env->ctx, fd);
+	return len;
+}
+
+int cow_record_load(const struct cow_env *env, int fd, const char *path,
+		    struct cow_record *rec)
+{
+	struct record_buf *buf = env->alloc(sizeof(*buf));
+	int len;
+
+	if (!buf)
+		return -ENOMEM;
+	len = env->io->getattr(env->ctx, fd, buf->bytes, sizeof(buf->bytes));
+	if (len == -ENODATA || no_attributes(len) || len == -EPERM)
+		len = sidecar_load(env, path, buf);
+	if (len >= 0)
+		len = cow_record_parse(buf->bytes, len, rec);
+	env->free(buf, sizeof(*buf));
+	return len;
+}
+
+static int sidecar_store(const struct cow_env *env, const char *path,
+			 struct record_buf *buf, size_t len)
+{
+	int fd, err;
+
+	err = sidecar_name(path, buf->name);
+	if (err)
+		return err;
+	fd = env->io->create(env->ctx, buf->name, 0600, ~0u);
+	if (fd < 0)
+		return fd;
+	err = env->io->pwrite(env->ctx, fd, buf->bytes, len, 0);
+	if (!err)
+		err = env->io->sync(env->ctx, fd);
+	if (!err)
+		err = env->io->replace(env->ctx, fd, buf->name);
+	env->io->close(env->ctx, fd);
+	return err;
+}
+
+int cow_record_store(const struct cow_env *env, int fd, const char *path,
+		     const struct cow_record *rec)
+{
+	struct record_buf *buf;
+	struct io_stat st;
+	size_t len;
+	int err;
+
+	err = env->io->stat(env->ctx, fd, &st);
+	if (err)
+		return err;
+	if (st.kind != IO_KIND_FILE)
+		return -EOPNOTSUPP;
+	buf = env->alloc(sizeof(*buf));
+	if (!buf)
+		return -ENOMEM;
+	len = cow_record_emit(rec, buf->bytes);
+	err = env->io->setattr(env->ctx, fd, buf->bytes, len);
+	if (no_attributes(err))
+		err = sidecar_store(env, path, buf, len);
+	env->free(buf, sizeof(*buf));
+	return err;
+}
+
+int cow_record_remove(const struct cow_env *env, int fd, const char *path)
+{
+	struct record_buf *buf = env->alloc(sizeof(*buf));
+	int err;
+
+	if (!buf)
+		return -ENOMEM;
+	err = env->io->setattr(env->ctx, fd, NULL, 0);
+	if (err == -ENODATA || no_attributes(err))
+		err = 0;
+	if (!err)
+		err = sidecar_name(path, buf->name);
+	if (!err) {
+		err = env->io->unlink(env->ctx, buf->name);
+		if (err == -ENOENT)
+			err = 0;
+	}
+	env->free(buf, sizeof(*buf));
+	return err;
+}
+
+/* ---- V4 ---------------------------------------------------------------- */
+
+static int load_slot(const struct cow_env *env, int fd, unsigned int slot,
+		     struct cow_disk_v4 *v4, const char **why)
+{
+	uint8_t buf[COW_SECTOR_SIZE];
+	int64_t got;
+
+	got = env->io->pread(env->ctx, fd, buf, sizeof(buf),
+			     (uint64_t)slot << COW_BLOCK_SHIFT);
+	if (got < 0)
+		return got;
+	*why = "its header is cut short";
+	if (got < (int64_t)sizeof(buf))
+		return -EBADMSG;
+	return cow_v4_parse(buf, slot, v4, why);
+}
+
+int cow_v4_load(const struct cow_env *env, int fd, struct cow_disk_v4 *v4,
+		const char **why)
+{
+	struct cow_disk_v4 other;
+	const char *why1;
+	int err0, err1;
+
+	err0 = load_slot(env, fd, 0, v4, why);
+	err1 = load_slot(env, fd, 1, &other, &why1);
+	/* Only a slot that was torn may be passed over for the other one. */
+	if (err0 && err0 != -EBADMSG)
+		return err0;
+	if (err1 && err1 != -EBADMSG) {
+		*why = why1;
+		return err1;
+	}
+	if (!err1 && (err0 || other.generation > v4->generation)) {
+		*v4 = other;
+		return 0;
+	}
+	return err0;
+}
+
+int cow_v4_name(const struct cow_env *env, int fd,
+		const struct cow_disk_name *ref, unsigned int block,
+		char name[COW_PATH_MAX])
+{
+	uint64_t offset = (uint64_t)(block + ref->copy) << COW_BLOCK_SHIFT;
+	int64_t got;
+
+	name[0] = 0;
+	if (!ref->len)
+		return 0;
+	if (ref->len >= COW_PATH_MAX || ref->copy > 1)
+		return -EBADMSG;
+	got = env->io->pread(env->ctx, fd, name, ref->len, offset);
+	if (got < 0)
+		return got;
+	name[ref->len] = 0;
+	if (got < ref->len || cow_crc32c(0, name, ref->len) != ref->crc ||
+	    strlen(name) != ref->len)
+		return -EBADMSG;
+	return 0;
+}
+
+int cow_v4_put_name(const struct cow_env *env, int fd, unsigned int block,
+		    const struct cow_disk_name *old, const char *name,
+		    struct cow_disk_name *ref)
+{
+	size_t len = strlen(name);
+	int err;
+
+	memset(ref, 0, sizeof(*ref));
+	if (!len)
+		return 0;
+	if (len >= COW_PATH_MAX)
+		return -ENAMETOOLONG;
+	ref->copy = old->len ? !old->copy : 0;
+	ref->len = len;
+	ref->crc = cow_crc32c(0, name, len);
+	err = env->io->pwrite(env->ctx, fd, name, len,
+			      (uint64_t)(block + ref->copy) << COW_BLOCK_SHIFT);
+	return err ? err : env->io->sync(env->ctx, fd);
+}
+
+int cow_v4_format(const struct cow_env *env, int fd, struct cow_header *hdr)
+{
+	const struct cow_disk_name none = { 0 };
+	struct cow_disk_v4 *v4 = &hdr->v4;
+	uint8_t buf[COW_SECTOR_SIZE];
+	int err;
+
+	err = env->io->random(env->ctx, v4->uuid, sizeof(v4->uuid));
+	if (err)
+		return err;
+	v4->generation = 2;
+	v4->content = 1;
+	v4->end = COW_V4_FIRST_BLOCK;
+	v4->levels = cow_v4_levels(hdr->size);
+	v4->size = hdr->size;
+	v4->kind = hdr->parent[0] ? COW_KIND_COW : COW_KIND_DISK;
+	v4->block_shift = COW_BLOCK_SHIFT;
+	v4->sectorsize = COW_SECTOR_SIZE;
+	err = env->io->truncate(env->ctx, fd,
+				(uint64_t)COW_V4_FIRST_BLOCK << COW_BLOCK_SHIFT);
+	if (!err)
+		err = cow_v4_put_name(env, fd, COW_V4_PARENT_BLOCK, &none,
+				      hdr->parent, &v4->parent);
+	if (err)
+		return err;
+	cow_v4_emit(v4, buf);
+	err = env->io->pwrite(env->ctx, fd, buf, sizeof(buf), 0);
+	if (err)
+		return err;
+	/* The other slot, one generation older, says the same. */
+	v4->generation--;
+	cow_v4_emit(v4, buf);
+	v4->generation++;
+	err = env->io->pwrite(env->ctx, fd, buf, sizeof(buf), COW_BLOCK_SIZE);
+	return err ? err : env->io->sync(env->ctx, fd);
+}
+
+void cow_v4_identify(struct cow_disk_v4 *v4, const struct layer *parent)
+{
+	const struct cow_disk_v4 *pv4 = &parent->hdr.v4;
+
+	v4->parent_size = parent->st.size;
+	v4->parent_mtime_sec = parent->st.mtime_sec;
+	v4->parent_mtime_nsec = parent->st.mtime_nsec;
+	v4->parent_content = 0;
+	memset(v4->parent_uuid, 0, sizeof(v4->parent_uuid));
+	if (parent->hdr.format == COW_RAW) {
+		v4->parent_format = COW_PARENT_RAW;
+	} else if (parent->hdr.format != COW_V4) {
+		v4->parent_format = COW_PARENT_COW;
+	} else {
+		v4->parent_format = COW_PARENT_V4;
+		v4->parent_content = pv4->content;
+		memcpy(v4->parent_uuid, pv4->uuid, sizeof(v4->parent_uuid));
+	}
+}

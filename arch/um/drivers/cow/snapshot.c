@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Snapshot: a fresh delta on top, while the guest runs.
+ *
+ * Duty: the protocol and its order on disk.
+ *
+ *	prepare    the new file, provisional, complete and durable under its
+ *	           name; room for the old top's successor record
+ *	FLUSH      the old top is flushed early, so that little is left later
+ *	SWAP       the new layer becomes the top: this is the pause
+ *	WRITERS    writes that began before the swap finish on the old top
+ *	FREEZE     the old top is complete and durable
+ *	IDENTIFY   a raw old top is looked at again: size and time are final
+ *	ADOPT      the new layer names its parent's identity; durable
+ *	LINK       the old top names its successor; durable
+ *	SETTLE     flushes of the new epoch go on
+ *
+ * Invariants:
+ *  - A crash before LINK is durable opens the old top by its old name; nothing
+ *    of the new epoch has been acknowledged as durable by then.
+ *  - After it, the old name leads to the new top, which then is complete.
+ *  - A failure before SWAP leaves nothing behind.
+ */
+#include <string.h>
+#include "layer.h"
+#include "work.h"
+
+enum {
+	SNAP_FLUSH,
+	SNAP_SWAP,
+	SNAP_WRITERS,
+	SNAP_FREEZE,
+	SNAP_IDENTIFY,
+	SNAP_ADOPT,
+	SNAP_LINK,
+	SNAP_SETTLE,
+	SNAP_DONE,
+};
+
+struct snapshot {
+	struct work work;
+	struct layer *old;
+	struct layer *top;
+	struct cow_disk_name link;
+	struct io_stat frozen;
+	struct cow_record record;
+	struct cow_snapshot_result *result;
+	bool swapped;
+	int error;
+	char name[COW_PATH_MAX];
+};
+
+static struct snapshot *snapshot_of(struct work *work)
+{
+	return cow_container_of(work, struct snapshot, work);
+}
+
+/* ---- where it may block ------------------------------------------------ */
+
+/* Set the record of an old top that has no header of its own for it. */
+static int store_record(struct snapshot *snap, uint32_t state)
+{
+	const struct cow_env *env = &snap->work.chain->env;
+	struct cow_record *rec = &snap->record;
+
+	rec->state = state;
+	rec->self = snap->old->st.id;
+	memcpy(rec->successor, snap->name, sizeof(rec->successor));
+	return cow_record_store(env, snap->old->fd, snap->old->path, rec);
+}
+
+static int identify_call(void *arg)
+{
+	struct snapshot *snap = snapshot_of(arg);
+	const struct cow_env *env = &snap->work.chain->env;
+
+	return env->io->stat(env->ctx, snap->old->fd, &snap->frozen);
+}
+
+static int link_call(void *arg)
+{
+	return store_record(snapshot_of(arg), COW_IS_FROZEN);
+}
+
+static int settle_call(void *arg)
+{
+	struct snapshot *snap = snapshot_of(arg);
+	const struct cow_env *env = &snap->work.chain->env;
+
+	/* Should that fail, readers have to wait: no reason to fail here. */
+	env->io->lock(env->ctx, snap->old->fd, IO_SHARED);
+	return 0;
+}
+
+/* Take back what prepare() did. Nothing was swapped. */
+static int undo_call(void *arg)
+{
+	struct snapshot *snap = snapshot_of(arg);
+	const struct cow_env *env = &snap->work.chain->env;
+
+	env->io->unlink(env->ctx, snap->name);
+	if (snap->old->hdr.format != COW_V4)
+		cow_record_remove(env, snap->old->fd, snap->old->path);
+	return snap->error;
+}
+
+/* ---- the steps --------------------------------------------------------- */
+
+static void swap(struct snapshot *snap)
+{
+	struct chain *chain = snap->work.chain;
+	const struct cow_env *env = &chain->env;
+	uint64_t start = env->io->now(env->ctx);
+
+	snap->top->parent = snap->old;
+	snap->old->state = COW_STATE_FROZEN;
+	snap->top->state = COW_STATE_TOP;
+	chain->top = snap->top;
+	chain->flush.blocked = true;
+	cow_chain_relinked(chain);
+	snap->swapped = true;
+	snap->result->pause_ns = env->io->now(env->ctx) - start;
+}
+
+static int adopt(struct snapshot *snap)
+{
+	struct cow_disk_v4 *v4 = &snap->top->hdr.v4;
+
+	if (snap->old->hdr.format != COW_V4)
+		snap->old->st = snap->frozen;
+	cow_v4_identify(v4, snap->old);
+	v4->state &= ~COW_IS_PROVISIONAL;
+	snap->top->record.state &= ~COW_IS_PROVISIONAL;
+	snap->top->header_dirty = true;
+	return cow_work_commit(&snap->work, snap->top);
+}
+
+static int link_v4(struct snapshot *snap)
+{
+	struct cow_disk_v4 *v4 = &snap->old->hdr.v4;
+	const struct io_id *id = &snap->old->st.id;
+
+	v4->state |= COW_IS_FROZEN;
+	v4->successor = snap->link;
+	v4->self.dev = id->dev;
+	v4->self.ino = id->ino;
+	v4->self.birth_sec = id->birth_sec;
+	v4->self.birth_nsec = id->birth_nsec;
+	snap->old->header_dirty = true;
+	return cow_work_commit(&snap->work, snap->old);
+}
+
+static int settle(struct snapshot *snap)
+{
+	struct chain *chain = snap->work.chain;
+
+	snap->old->record.state |= COW_IS_FROZEN;
+	cow_chain_relinked(chain);
+	cow_flush_unblock(chain);
+	return cow_work_call(&snap->work, settle_call);
+}
+
+/* One state's work; the next state is entered when it has been answered. */
+static int begin(struct snapshot *snap)
+{
+	struct work *work = &snap->work;
+
+	switch (work->state) {
+	case SNAP_FLUSH:
+		return cow_work_flush(work);
+	case SNAP_SWAP:
+		swap(snap);
+		return 0;
+	case SNAP_WRITERS:
+		if (snap->old->writers)
+			return cow_work_wait(work, &snap->old->idle);
+		return 0;
+	case SNAP_FREEZE:
+		return cow_work_commit(work, snap->old);
+	case SNAP_IDENTIFY:
+		if (snap->old->hdr.format == COW_V4)
+			return 0;
+		return cow_work_call(work, identify_call);
+	case SNAP_ADOPT:
+		return adopt(snap);
+	case SNAP_LINK:
+		if (snap->old->hdr.format == COW_V4)
+			return link_v4(snap);
+		return cow_work_call(work, link_call);
+	case SNAP_SETTLE:
+		return settle(snap);
+	}
+	return 1;
+}
+
+/* The new epoch can not be made durable: every flush of it has to fail. */
+static int fail_swapped(struct snapshot *snap, int error)
+{
+	struct chain *chain = snap->work.chain;
+
+	snap->top->failed = error;
+	cow_chain_relinked(chain);
+	cow_flush_unblock(chain);
+	return cow_fail(&snap->work.task.error, error,
+			"%s: the snapshot could not be made durable (%s); flushes fail until the machine is started again",
+			snap->old->path, cow_reason(error));
+}
+
+static int fail(struct snapshot *snap, int error)
+{
+	struct work *work = &snap->work;
+
+	if (snap->error)
+		return snap->error;
+	if (snap->swapped)
+		return fail_swapped(snap, error);
+	snap->error = error;
+	cow_fail(&work->task.error, error, "%s: no snapshot was made: %s",
+		 snap->old->path, cow_reason(error));
+	return cow_work_call(work, undo_call);
+}
+
+static int snapshot_advance(struct work *work, int answer)
+{
+	struct snapshot *snap = snapshot_of(work);
+	bool again;
+	int ret;
+
+	if (answer || snap->error)
+		return fail(snap, answer);
+	/* Writers may come and go several times before they are all gone. */
+	again = work->state == SNAP_WRITERS && snap->old->writers;
+	ret = begin(snap);
+	if (ret == 1 || again)
+		return ret;
+	if (ret == 0 || ret == -EINPROGRESS)
+		work->state++;
+	return ret;
+}
+
+/* ---- prepare ----------------------------------------------------------- */
+
+static int full_name(struct snapshot *snap, const char *name)
+{
+	const char *old = snap->old->path;
+	size_t dir = name[0] == '/' ? 0 : strlen(old);
+	size_t len = strlen(name);
+
+	while (dir && old[dir - 1] != '/')
+		dir--;
+	if (!len || dir + len >= sizeof(snap->name))
+		return -ENAMETOOLONG;
+	memcpy(snap->name, old, dir);
+	memcpy(snap->name + dir, name, len + 1);
+	return 0;
+}
+
+static int make_file(struct snapshot *snap)
+{
+	const struct cow_env *env = &snap->work.chain->env;
+	const struct layer *old = snap->old;
+	struct cow_header *hdr = env->alloc(sizeof(*hdr));
+	int fd, ret;
+
+	if (!hdr)
+		return -ENOMEM;
+	hdr->size = old->sectors << COW_SECTOR_SHIFT;
+	memcpy(hdr->parent, old->path, strlen(old->path) + 1);
+	cow_v4_identify(&hdr->v4, old);
+	hdr->v4.state = COW_IS_PROVISIONAL | COW_IS_SNAPSHOT;
+	fd = env->io->create(env->ctx, snap->name, old->st.mode, old->st.gid);
+	ret = fd;
+	if (fd >= 0) {
+		ret = cow_v4_format(env, fd, hdr);
+		if (!ret)
+			ret = env->io->publish(env->ctx, fd, snap->name);
+		env->io->close(env->ctx, fd);
+	}
+	env->free(hdr, sizeof(*hdr));
+	return ret;
+}
+
+static int prepare_link(struct snapshot *snap)
+{
+	const struct cow_env *env = &snap->work.chain->env;
+	struct layer *old = snap->old;
+
+	if (old->hdr.format == COW_V4)
+		return cow_v4_put_name(env, old->fd, COW_V4_SUCCESSOR_BLOCK,
+				       &old->hdr.v4.successor, snap->name,
+				       &snap->link);
+	return store_record(snap, COW_IS_PROVISIONAL);
+}
+
+/* Everything that can fail for want of room or rights is done here. */
+static int prepare(struct snapshot *snap, const char *name,
+		   struct cow_error *err)
+{
+	struct chain *chain = snap->work.chain;
+	const struct cow_env *env = &chain->env;
+	struct io_stat st;
+	int ret;
+
+	ret = full_name(snap, name);
+	if (!ret && !env->io->lookup(env->ctx, snap->name, &st))
+		ret = -EEXIST;
+	if (!ret)
+		ret = make_file(snap);
+	if (ret)
+		return cow_fail(err, ret, "%s: %s", name, cow_reason(ret));
+	ret = cow_layer_open(chain, snap->name, COW_EXPECT_COW, &snap->top,
+			     err);
+	if (!ret)
+		ret = cow_layer_claim(snap->top, 0, err);
+	if (!ret) {
+		ret = cow_layer_writable(snap->top);
+		if (!ret)
+			ret = prepare_link(snap);
+		if (ret)
+			cow_fail(err, ret,
+				 "%s: its successor can not be recorded: %s",
+				 snap->old->path, cow_reason(ret));
+	}
+	if (ret)
+		undo_call(&snap->work);
+	return ret;
+}
+
+static int may_snapshot(const struct chain *chain, struct cow_error *err)
+{
+	const char *path = chain->top->path;
+
+	if (chain->file.read_only)
+		return cow_fail(err, -EROFS, "%s: it is open read-only", path);
+	if (chain->unlocked)
+		return cow_fail(err, -EOPNOTSUPP,
+				"%s: it is shared with other machines (flag c); snapshots would tear it",
+				path);
+	if (chain->task)
+		return cow_fail(err, -EBUSY,
+				"%s: a snapshot or merge is under way; wait for its end",
+				path);
+	if (chain->drain.active || cow_merge_pending(&chain->file))
+		return cow_fail(err, -EBUSY,
+				"%s: its merge has not come to its end; run unsnapshot again first",
+				path);
+	if (chain->depth == COW_MAX_DEPTH)
+		return cow_fail(err, -ELOOP,
+				"%s: the chain has %u layers; merge some of them first",
+				path, chain->depth);
+	return 0;
+}
+
+static void snapshot_free(struct snapshot *snap)
+{
+	const struct cow_env *env = &snap->work.chain->env;
+
+	if (!snap->swapped)
+		cow_layer_put(snap->top);
+	env->free(snap, sizeof(*snap));
+}
+
+int cow_snapshot_start(struct common_file *file,
+		       const struct cow_snapshot_args *args,
+		       struct cow_snapshot_result *result,
+		       struct cow_task **task, struct cow_error *err)
+{
+	struct chain *chain = cow_chain(file);
+	struct snapshot *snap;
+	int ret;
+
+	ret = may_snapshot(chain, err);
+	if (ret)
+		return ret;
+	snap = chain->env.alloc(sizeof(*snap));
+	if (!snap)
+		return cow_fail(err, -ENOMEM, "%s: %s", args->name,
+				cow_reason(-ENOMEM));
+	cow_work_init(&snap->work, chain, snapshot_advance);
+	snap->old = chain->top;
+	snap->result = result;
+	ret = prepare(snap, args->name, err);
+	if (ret) {
+		chain->task = NULL;
+		snapshot_free(snap);
+		return ret;
+	}
+	memcpy(result->top, snap->top->path, strlen(snap->top->path) + 1);
+	memcpy(result->frozen, snap->old->path, strlen(snap->old->path) + 1);
+	*task = &snap->work.task;
+	return 0;
+}
+
+void cow_snapshot_end(struct cow_task *task)
+{
+	struct work *work = cow_container_of(task, struct work, task);
+
+	snapshot_free(snapshot_of(work));
+}

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A chain of layers: order, description, and which layer answers for a sector.
+ *
+ * Duty: resolve a range to runs, top down and without recursion; remember the
+ * owners below the layers that change, so that depth costs nothing on a hit.
+ *
+ * Invariants: the owner cache holds facts about layers that can not change; it
+ * is forgotten whenever the order of layers, or which of them may change, does.
+ */
+#include <string.h>
+#include "engine.h"
+
+#define REMEMBER_LINES	32u	/* at once: a request of 1 MiB */
+
+unsigned int cow_rank(const struct layer *layer)
+{
+	unsigned int rank = 0;
+
+	while ((layer = layer->parent))
+		rank++;
+	return rank;
+}
+
+void cow_chain_relinked(struct chain *chain)
+{
+	struct layer *layer = chain->top;
+	unsigned int rank;
+
+	chain->depth = cow_rank(layer) + 1;
+	for (rank = chain->depth; rank--; layer = layer->parent)
+		chain->by_rank[rank] = layer;
+	chain->owners.epoch++;
+}
+
+/* The uppermost layer that can not change at the moment. */
+static struct layer *settled(const struct chain *chain)
+{
+	struct layer *layer = chain->top->parent;
+
+	if (layer && (chain->drain.active || chain->flush.blocked))
+		layer = layer->parent;
+	return layer;
+}
+
+static struct owner_line *owner_line(struct chain *chain, uint64_t sector)
+{
+	uint64_t granule = sector / OWNER_GRANULE;
+	struct owner_line *line;
+
+	line = &chain->owners.lines[granule % OWNER_LINES];
+	if (line->tag == granule + 1 && line->epoch == chain->owners.epoch)
+		return line;
+	return NULL;
+}
+
+static uint16_t known_owner(struct chain *chain, uint64_t sector)
+{
+	struct owner_line *line = owner_line(chain, sector);
+
+	return line ? line->owner[sector % OWNER_GRANULE] : OWNER_UNKNOWN;
+}
+
+/* How far, at most @count sectors, the cache knows the same owner. */
+static uint64_t known_length(struct chain *chain, uint64_t sector,
+			     uint64_t count, uint16_t owner)
+{
+	uint64_t n = 0;
+
+	while (n < count) {
+		struct owner_line *line = owner_line(chain, sector + n);
+		unsigned int i = (sector + n) % OWNER_GRANULE;
+
+		if (!line)
+			break;
+		while (n < count && i < OWNER_GRANULE &&
+		       line->owner[i] == owner) {
+			i++;
+			n++;
+		}
+		if (i < OWNER_GRANULE)
+			break;
+	}
+	return n;
+}
+
+static void remember(struct chain *chain, const struct cow_run *run,
+		     uint16_t owner)
+{
+	uint64_t sector = run->sector;
+	uint64_t end = sector + run->count;
+	uint64_t room = (uint64_t)REMEMBER_LINES * OWNER_GRANULE;
+
+	if (end - sector > room)
+		end = sector + room;
+	for (; sector < end; sector++) {
+		uint64_t granule = sector / OWNER_GRANULE;
+		struct owner_line *line;
+
+		line = &chain->owners.lines[granule % OWNER_LINES];
+		if (line->tag != granule + 1 ||
+		    line->epoch != chain->owners.epoch) {
+			memset(line->owner, 0xff, sizeof(line->owner));
+			line->tag = granule + 1;
+			line->epoch = chain->owners.epoch;
+		}
+		line->owner[sector % OWNER_GRANULE] = owner;
+	}
+}
+
+/* Ask @layer and those below it in turn. */
+static int walk(struct layer *layer, uint64_t sector, uint64_t count,
+		const struct layer *stop, struct cow_run *run,
+		struct layer **owner, struct ipage **page)
+{
+	int err;
+
+	run->sector = sector;
+	run->count = count;
+	run->state = COW_ZERO;
+	*owner = NULL;
+	for (; layer != stop; layer = layer->parent) {
+		if (sector >= layer->sectors)
+			continue;
+		if (count > layer->sectors - sector)
+			count = layer->sectors - sector;
+		err = layer->ops->map(layer, sector, count, run, page);
+		if (err)
+			return err;
+		if (run->state != COW_ABSENT) {
+			*owner = layer;
+			return 0;
+		}
+		count = run->count;
+		run->state = COW_ZERO;
+	}
+	run->count = count;
+	return 0;
+}
+
+static int resolve_settled(struct chain *chain, struct layer *layer,
+			   uint64_t sector, uint64_t count,
+			   struct cow_run *run, struct layer **owner,
+			   struct ipage **page)
+{
+	uint16_t rank = known_owner(chain, sector);
+	int err;
+
+	if (rank != OWNER_UNKNOWN) {
+		*owner = chain->by_rank[rank];
+		err = (*owner)->ops->map(*owner, sector,
+					 known_length(chain, sector, count,
+						      rank), run, page);
+		if (err || run->state != COW_ABSENT)
+			return err;
+	}
+	err = walk(layer, sector, count, NULL, run, owner, page);
+	if (!err && *owner)
+		remember(chain, run, cow_rank(*owner));
+	return err;
+}
+
+int cow_resolve(struct chain *chain, uint64_t sector, uint64_t count,
+		struct cow_run *run, struct layer **owner, struct ipage **page)
+{
+	struct layer *lower = settled(chain);
+	int err;
+
+	/* Remembering pays from two settled layers on. */
+	if (lower && !lower->parent)
+		lower = NULL;
+	err = walk(chain->top, sector, count, lower, run, owner, page);
+	if (err || *owner || !lower)
+		return err;
+	return resolve_settled(chain, lower, sector, run->count, run, owner,
+			       page);
+}
+
+unsigned int cow_depth(const struct common_file *file)
+{
+	return cow_chain(file)->depth;
+}
+
+int cow_layer(const struct common_file *file, unsigned int n,
+	      struct cow_layer_info *info)
+{
+	const struct chain *chain = cow_chain(file);
+	const struct layer *layer;
+
+	if (n >= chain->depth)
+		return -ENOENT;
+	layer = chain->by_rank[chain->depth - 1 - n];
+	info->path = layer->path;
+	info->format = layer->hdr.format;
+	info->state = layer->state;
+	info->size = layer->sectors << COW_SECTOR_SHIFT;
+	info->owned = layer->owned << COW_SECTOR_SHIFT;
+	info->drained = 0;
+	info->id = layer->st.id;
+	if (n == 0 && chain->drain.active) {
+		info->state = COW_STATE_DRAINING;
+		if (chain->drain.total > layer->owned)
+			info->drained = (chain->drain.total - layer->owned) *
+					100 / chain->drain.total;
+	}
+	return 0;
+}
+
+int cow_map(struct common_file *file, unsigned int n, uint64_t sector,
+	    uint64_t count, struct cow_run *run, unsigned int *owner)
+{
+	struct chain *chain = cow_chain(file);
+	struct ipage *page = NULL;
+	struct layer *layer;
+	int err;
+
+	if (n == COW_MAP_CHAIN) {
+		err = cow_resolve(chain, sector, count, run, &layer, &page);
+		if (!err)
+			*owner = layer ? chain->depth - 1 - cow_rank(layer) :
+					 chain->depth - 1;
+	} else {
+		if (n >= chain->depth)
+			return -ENOENT;
+		layer = chain->by_rank[chain->depth - 1 - n];
+		err = layer->ops->map(layer, sector, count, run, &page);
+	}
+	/* A synchronous back end waits for pages: only memory can be short. */
+	return err == -EAGAIN ? -ENOMEM : err;
+}
+
+bool cow_idle(const struct common_file *file)
+{
+	const struct chain *chain = cow_chain(file);
+
+	return !chain->requests && !chain->task && !chain->flush.running;
+}
