@@ -266,8 +266,9 @@ struct layer {
 
 void cow_layer_put(struct layer *layer);
 
-/* Take the memory that commits need. May block. */
+/* Take the memory that commits need, or give it back. May block. */
 int cow_layer_writable(struct layer *layer);
+void cow_layer_rest(struct layer *layer);
 
 /* Begin a commit, or join the one after the running one. */
 void cow_commit(struct layer *layer, struct cow_wait *wait);

@@ -73,7 +73,7 @@ static char *copy_path(const struct cow_env *env, const char *path)
 	return copy;
 }
 
-static void commit_free(struct layer *layer)
+void cow_layer_rest(struct layer *layer)
 {
 	const struct cow_env *env = &layer->chain->env;
 	struct commit *commit = &layer->commit;
@@ -90,6 +90,13 @@ static void commit_free(struct layer *layer)
 		env->free(commit->order, STAGE_PAGES * sizeof(*commit->order));
 	if (commit->slot)
 		env->free(commit->slot, COW_BLOCK_SIZE);
+	memset(commit, 0, sizeof(*commit));
+}
+
+static void free_lists(struct layer *layer)
+{
+	const struct cow_env *env = &layer->chain->env;
+
 	if (layer->free_blocks)
 		env->free(layer->free_blocks, FREE_BLOCKS * sizeof(uint64_t));
 	if (layer->old_blocks)
@@ -103,7 +110,8 @@ void cow_layer_put(struct layer *layer)
 	if (!layer)
 		return;
 	env = &layer->chain->env;
-	commit_free(layer);
+	cow_layer_rest(layer);
+	free_lists(layer);
 	if (layer->fd >= 0)
 		env->io->close(env->ctx, layer->fd);
 	if (layer->spare_fd >= 0)
@@ -166,6 +174,14 @@ int cow_layer_writable(struct layer *layer)
 
 /* ---- what a file is ---------------------------------------------------- */
 
+/* Set bits of @v; the compiler's builtin would need its run-time library. */
+static unsigned int bits_in(uint8_t v)
+{
+	v = (v & 0x55) + (v >> 1 & 0x55);
+	v = (v & 0x33) + (v >> 2 & 0x33);
+	return (v & 0x0f) + (v >> 4);
+}
+
 static int count_bits(struct layer *layer)
 {
 	const struct cow_env *env = &layer->chain->env;
@@ -185,7 +201,7 @@ static int count_bits(struct layer *layer)
 		if (got <= 0)
 			break;
 		for (i = 0; i < got; i++)
-			layer->owned += __builtin_popcount(buf[i]);
+			layer->owned += bits_in(buf[i]);
 	}
 	env->free(buf, size);
 	/* Padding bits of a foreign file may be anything. */

@@ -357,6 +357,8 @@ static void snapshot_free(struct snapshot *snap)
 
 	if (!snap->swapped)
 		cow_layer_put(snap->top);
+	else if (!snap->work.task.result)
+		cow_layer_rest(snap->old);
 	env->free(snap, sizeof(*snap));
 }
 

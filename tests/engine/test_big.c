@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What small random disks do not reach: more index pages than fit in memory,
+ * chains of hundreds of layers, disks of terabytes, one sector per page.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "rig.h"
+#include "tap.h"
+
+#define MIB	(1ull << 20)
+#define GIB	(1ull << 30)
+#define TIB	(1ull << 40)
+
+static struct rig rig;
+
+static void name_of(char name[300], const char *kind, unsigned int n)
+{
+	snprintf(name, 300, "%s/%s%u", rig_dir(), kind, n);
+}
+
+static bool sparse_base(const char *name, uint64_t size)
+{
+	int fd = open(name, O_CREAT | O_TRUNC | O_WRONLY, 0644);
+	bool good = fd >= 0 && !ftruncate(fd, size);
+
+	close(fd);
+	return good;
+}
+
+static struct common_file *open_or_die(const char *name)
+{
+	struct cow_open_args args = { .name = name };
+	struct common_file *file = NULL;
+	struct cow_error err = { "" };
+	bool async = rig.async;
+
+	rig.async = false;
+	if (common_open(&rig.env, &args, &file, &err)) {
+		printf("Bail out! %s\n", err.text);
+		exit(1);
+	}
+	rig.async = async;
+	return file;
+}
+
+static bool make(const char *name, const char *parent, unsigned int version)
+{
+	struct cow_create_args args = {
+		.name = name,
+		.parent = parent,
+		.version = version,
+		.mode = 0600,
+		.gid = ~0u,
+	};
+	struct cow_error err = { "" };
+
+	if (!cow_create(&rig.env, &args, &err))
+		return true;
+	diag("%s", err.text);
+	return false;
+}
+
+/* A sector that says which it is, and in which round it was written. */
+static void stamp(uint8_t buf[512], uint64_t sector, uint64_t round)
+{
+	unsigned int i;
+
+	for (i = 0; i < 512; i += 16) {
+		memcpy(buf + i, &sector, 8);
+		memcpy(buf + i + 8, &round, 8);
+	}
+	buf[511] = 1;
+}
+
+static bool put(struct common_file *file, uint64_t sector, uint64_t round)
+{
+	uint8_t buf[512];
+
+	stamp(buf, sector, round);
+	return !rig_rw(&rig, file, COMMON_WRITE, buf, sector * 512, 512, 0);
+}
+
+static bool has(struct common_file *file, uint64_t sector, uint64_t round)
+{
+	uint8_t want[512], got[512];
+
+	stamp(want, sector, round);
+	return !rig_rw(&rig, file, COMMON_READ, got, sector * 512, 512, 0) &&
+	       !memcmp(want, got, 512);
+}
+
+static bool empty(struct common_file *file, uint64_t sector)
+{
+	const uint8_t zero[512] = { 0 };
+	uint8_t got[512];
+
+	return !rig_rw(&rig, file, COMMON_READ, got, sector * 512, 512, 0) &&
+	       !memcmp(zero, got, 512);
+}
+
+/* The i-th of @n places that are @stride sectors apart, in a scattered order */
+static uint64_t place(uint64_t i, uint64_t n, uint64_t stride)
+{
+	return (i * 7919 % n) * stride + i % stride;
+}
+
+static uint64_t count_places(struct common_file *file, uint64_t n,
+			     uint64_t stride)
+{
+	uint64_t i, good = 0;
+
+	for (i = 0; i < n; i++)
+		good += has(file, place(i, n, stride), 1);
+	return good;
+}
+
+static uint64_t fill_places(struct common_file *file, uint64_t n,
+			    uint64_t stride)
+{
+	uint64_t i, good = 0;
+
+	for (i = 0; i < n; i++)
+		good += put(file, place(i, n, stride), 1);
+	return good;
+}
+
+static uint64_t file_size(const char *name)
+{
+	struct stat st;
+
+	return stat(name, &st) ? 0 : st.st_size;
+}
+
+/* More pages than the 256 of the smallest cache, all of them dirty. */
+static void more_pages_than_memory(unsigned int version, uint64_t size,
+				   uint64_t n, bool async)
+{
+	uint64_t stride = size / 512 / n;
+	struct common_file *file;
+	char base[300], top[300];
+
+	rig.async = async;
+	name_of(base, "base", version);
+	name_of(top, "top", version * 2 + async);
+	ok(sparse_base(base, size) && make(top, base, version),
+	   "V%u over %llu GiB", version, (unsigned long long)(size / GIB));
+	file = open_or_die(top);
+	is(fill_places(file, n, stride), n, "V%u: %llu sectors on as many pages",
+	   version, (unsigned long long)n);
+	is(count_places(file, n, stride), n, "V%u: all are there", version);
+	ok(empty(file, size / 512 - 1), "V%u: the rest is the base", version);
+	is(rig_rw(&rig, file, COMMON_FLUSH, NULL, 0, 0, 0), 0, "flush");
+	rig.async = false;
+	common_close(file);
+	file = open_or_die(top);
+	is(count_places(file, n, stride), n, "V%u: also when opened again",
+	   version);
+	rig.async = async;
+	is(rig_merge(&rig, file, true, true), 0, "V%u: merge", version);
+	is(count_places(file, n, stride), n, "V%u: also when merged", version);
+	rig.async = false;
+	common_close(file);
+	unlink(base);
+}
+
+static void deep_chain(unsigned int depth)
+{
+	char parent[300], name[300];
+	struct common_file *file;
+	unsigned int i, good = 0;
+
+	name_of(parent, "deep", 0);
+	sparse_base(parent, MIB);
+	file = open_or_die(parent);
+	for (i = 1; i < depth; i++) {
+		good += put(file, i, i);
+		name_of(name, "deep", i);
+		good += !rig_snapshot(&rig, file, name);
+	}
+	is(good, 2 * (depth - 1), "%u live snapshots", depth - 1);
+	is(cow_depth(file), depth, "as many layers");
+	common_close(file);
+	file = open_or_die(parent);
+	is(cow_depth(file), depth, "the first name leads to the newest top");
+	for (good = 0, i = 1; i < depth; i++)
+		good += has(file, i, i);
+	is(good, depth - 1, "each layer's sector is found");
+	for (good = 0, i = 1; i < depth; i++)
+		good += !rig_merge(&rig, file, false, true);
+	is(good, depth - 1, "as many merges");
+	is(cow_depth(file), 1, "the base is the top again");
+	for (good = 0, i = 1; i < depth; i++)
+		good += has(file, i, i);
+	is(good, depth - 1, "and has every sector");
+	common_close(file);
+}
+
+static void huge_disk(void)
+{
+	char base[300], top[300], snap[300];
+	struct common_file *file;
+	uint64_t n = 2000;
+	uint64_t stride = 15 * TIB / 512 / n;
+
+	name_of(base, "huge", 0);
+	name_of(top, "huge", 1);
+	name_of(snap, "huge", 2);
+	if (!sparse_base(base, 15 * TIB)) {
+		diag("no sparse file of 15 TiB here");
+		return;
+	}
+	ok(make(top, base, 4), "V4 over 15 TiB");
+	file = open_or_die(top);
+	is(fill_places(file, n, stride), n, "%llu sectors all over it",
+	   (unsigned long long)n);
+	is(rig_rw(&rig, file, COMMON_FLUSH, NULL, 0, 0, 0), 0, "flush");
+	is(rig_snapshot(&rig, file, snap), 0, "snapshot");
+	is(count_places(file, n, stride), n, "through the snapshot");
+	common_close(file);
+	ok(file_size(snap) < MIB, "an empty delta of it has %llu bytes",
+	   (unsigned long long)file_size(snap));
+	ok(file_size(top) < 64 * MIB, "the full one %llu KiB",
+	   (unsigned long long)file_size(top) / 1024);
+}
+
+/* Blocks of old index pages are used again: the file does not grow for ever. */
+static void many_commits(void)
+{
+	char base[300], top[300];
+	struct common_file *file;
+	uint64_t i, size = 0;
+
+	name_of(base, "many", 0);
+	name_of(top, "many", 1);
+	sparse_base(base, 64 * MIB);
+	make(top, base, 4);
+	file = open_or_die(top);
+	for (i = 0; i < 2000; i++) {
+		uint8_t buf[512];
+
+		stamp(buf, i % 8, i);
+		rig_rw(&rig, file, COMMON_WRITE, buf, i % 8 * 512, 512,
+		       COMMON_FUA);
+		rig_rw(&rig, file, COMMON_DISCARD, NULL, i % 8 * 512, 512, 0);
+		if (i == 99)
+			size = file_size(top);
+	}
+	is(file_size(top), size, "1900 more commits, not a byte more");
+	common_close(file);
+}
+
+int main(void)
+{
+	rig_init(&rig, tap_seed());
+	rig.inline_percent = 50;
+	more_pages_than_memory(4, 2 * GIB, 1000, false);
+	more_pages_than_memory(4, 2 * GIB, 1000, true);
+	more_pages_than_memory(3, 8 * GIB, 500, false);
+	more_pages_than_memory(3, 8 * GIB, 500, true);
+	rig.async = false;
+	deep_chain(300);
+	huge_disk();
+	many_commits();
+	return plan_done();
+}
