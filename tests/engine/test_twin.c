@@ -379,9 +379,9 @@ static int drive(struct world *w, struct cow_task *task)
 			mix(w);
 		if (step == COW_STEP_WAIT)
 			pump(w, 1);
-		if (w->rig.queued || step == COW_STEP_AGAIN)
+		if (w->rig.queued || step == COW_STEP_AGAIN) {
 			idle = 0;
-		else if (++idle > 1000) {
+		} else if (++idle > 1000) {
 			fail(w, "a task hangs");
 			return -EDEADLK;
 		}

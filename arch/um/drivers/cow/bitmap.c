@@ -137,19 +137,16 @@ static void bitmap_set(struct layer *layer, struct ipage *page, uint64_t sector,
 {
 	uint64_t n = sector % PAGE_BITS;
 	uint64_t end = n + count;
+	bool own = state != COW_ABSENT;
 
 	for (; n < end; n++) {
 		uint8_t mask = 1u << (n % 8);
-		bool had = page->data[n / 8] & mask;
 
-		if (state == COW_ABSENT)
-			page->data[n / 8] &= ~mask;
-		else
-			page->data[n / 8] |= mask;
-		if (had != (state != COW_ABSENT)) {
-			layer->owned += had ? -1 : 1;
-			cow_page_dirty(page);
-		}
+		if (test_bit(page->data, n) == own)
+			continue;
+		page->data[n / 8] ^= mask;
+		layer->owned += own ? 1 : -1;
+		cow_page_dirty(page);
 	}
 	cow_page_unpin(page);
 }

@@ -214,7 +214,6 @@ struct cow_disk_record {
 
 _Static_assert(sizeof(struct cow_disk_record) == 64, "record is 64 bytes");
 
-
 /* ---- in memory --------------------------------------------------------- */
 
 /**

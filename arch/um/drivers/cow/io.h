@@ -39,12 +39,12 @@ int64_t io_perform(struct io_desc *desc);
 /**
  * io_transfer() - one system call's worth of a read or a write
  * @desc: IO_READ or IO_WRITE; desc->result bytes have been moved before
- * @flags: RWF_* for preadv2() and pwritev2()
+ * @nowait: IO_READ: only what the host has in memory; may be refused
  *
  * Return: bytes moved, possibly fewer than remain; 0 at end of file; or a
  * negative errno, never -EINTR.
  */
-int64_t io_transfer(const struct io_desc *desc, int flags);
+int64_t io_transfer(const struct io_desc *desc, bool nowait);
 
 struct iovec;
 

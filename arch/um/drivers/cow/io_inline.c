@@ -14,7 +14,6 @@
  */
 #include <errno.h>
 #include <linux/magic.h>
-#include <sys/uio.h>
 #include <sys/vfs.h>
 
 #include "io.h"
@@ -51,10 +50,10 @@ static void judge(struct io_inline_file *file, uint64_t start, uint64_t end)
 }
 
 /* True if all was moved. A remainder is left to somebody who may wait. */
-static bool move(struct io_desc *desc, int flags)
+static bool move(struct io_desc *desc, bool nowait)
 {
 	while ((uint64_t)desc->result < desc->len) {
-		int64_t moved = io_transfer(desc, flags);
+		int64_t moved = io_transfer(desc, nowait);
 
 		if (moved <= 0) {
 			errno = (int)-moved;
@@ -72,7 +71,7 @@ static bool move_plainly(struct io_inline_file *file, struct io_desc *desc)
 
 	if (start < file->until)
 		return false;
-	done = move(desc, 0);
+	done = move(desc, false);
 	judge(file, start, io_host_now(NULL));
 	return done;
 }
@@ -90,7 +89,7 @@ static void learn(struct io_inline_file *file, int fd)
 static bool read_inline(struct io_inline_file *file, struct io_desc *desc)
 {
 	if (file->read == IO_READ_NOWAIT) {
-		if (move(desc, RWF_NOWAIT))
+		if (move(desc, true))
 			return true;
 		if (errno != EOPNOTSUPP)
 			return false;

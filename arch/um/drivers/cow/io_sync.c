@@ -68,7 +68,7 @@ unsigned int io_gather(const struct io_desc *desc, struct iovec *iov,
 	return n;
 }
 
-int64_t io_transfer(const struct io_desc *desc, int flags)
+int64_t io_transfer(const struct io_desc *desc, bool nowait)
 {
 	uint64_t offset = desc->offset + (uint64_t)desc->result;
 	struct iovec iov[TRANSFER_VECS];
@@ -76,12 +76,13 @@ int64_t io_transfer(const struct io_desc *desc, int flags)
 	ssize_t moved;
 
 	do {
-		if (desc->op == IO_READ)
+		if (desc->op == IO_WRITE)
+			moved = pwritev(desc->fd, iov, (int)n, (off_t)offset);
+		else if (nowait)
 			moved = preadv2(desc->fd, iov, (int)n, (off_t)offset,
-					flags);
+					RWF_NOWAIT);
 		else
-			moved = pwritev2(desc->fd, iov, (int)n, (off_t)offset,
-					 flags);
+			moved = preadv(desc->fd, iov, (int)n, (off_t)offset);
 	} while (moved < 0 && errno == EINTR);
 	return moved < 0 ? -errno : moved;
 }
@@ -89,7 +90,7 @@ int64_t io_transfer(const struct io_desc *desc, int flags)
 static int64_t transfer_all(struct io_desc *desc)
 {
 	while ((uint64_t)desc->result < desc->len) {
-		int64_t moved = io_transfer(desc, 0);
+		int64_t moved = io_transfer(desc, false);
 
 		if (moved < 0)
 			return moved;

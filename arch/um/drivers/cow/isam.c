@@ -360,7 +360,7 @@ static bool entry_sane(const struct layer *layer, unsigned int level,
 		return false;
 	if (level)
 		return !states;
-	if (states & states >> 1 & 0x5555u)
+	if ((states & (states >> 1)) & 0x5555u)
 		return false;
 	return block || !(states & 0x5555u);
 }

@@ -345,13 +345,13 @@ static int open_top(struct opening *open)
 			       "%s: it is frozen by a snapshot, %s is built on it; write a copy of it instead",
 			       layer->path, layer->record.successor);
 	if (!ret && open->write && layer->hdr.v4.ro_compatible) {
-		say(open, "%s is opened read-only: it has features that only a later version may write%s",
-		    layer->path, "");
+		say(open, "%s is opened read-only: %s", layer->path,
+		    "it has features that only a later version may write");
 		open->write = false;
 	}
 	if (!ret && open->write && layer->hdr.tail_on_data) {
-		say(open, "%s is opened read-only: its last sectors have no bits of their own; moo convert%s",
-		    layer->path, " makes a right one");
+		say(open, "%s is opened read-only: %s", layer->path,
+		    "its last sectors have no bits; make a right one with moo convert");
 		open->write = false;
 	}
 	if (!ret)

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the parts of the block device say to each other.
+ *
+ * Duty: the host side (ubd_host.c, compiled against the C library) for the
+ * kernel side (ubd_kern.c, ubd_mconsole.c); below that, what the two files of
+ * the kernel side share.
+ *
+ * Invariant: nothing here has a size that differs between the two sides.
+ */
+#ifndef UBD_H
+#define UBD_H
+
+#include "cow/cow.h"
+
+/* ---- host side --------------------------------------------------------- */
+
+#define UBD_THREADS	1u	/* ubd=threads: no io_uring */
+#define UBD_URING	2u	/* ubd=uring: say so if there is none */
+#define UBD_NOINLINE	4u	/* ubd=noinline: a back end sees everything */
+
+/**
+ * struct ubd_open - one common_open(), on its way to a helper thread
+ * @args: which chain, and how
+ * @file: the device, on success
+ * @err: the line for people, on failure
+ */
+struct ubd_open {
+	struct cow_open_args args;
+	struct common_file *file;
+	struct cow_error err;
+};
+
+/**
+ * ubd_host_start() - start the back end
+ * @options: UBD_*
+ *
+ * Return: descriptor that becomes readable, with a SIGIO, when something has
+ * completed; or a negative errno, and everything is done at once, blocking.
+ */
+int ubd_host_start(uint32_t options);
+
+/* ubd_engine_lock held: carry out; hand over what was gathered; call done(). */
+int ubd_host_submit(struct io_desc *desc);
+void ubd_host_kick(void);
+void ubd_host_collect(void);
+
+/* One line to the host's administrator, whom alone paths concern. */
+void ubd_host_say(const char *line);
+
+/**
+ * struct ubd_snapshot - one cow_snapshot_start(), on its way to a helper thread
+ * struct ubd_merge - one cow_merge_start(), the same
+ */
+struct ubd_snapshot {
+	struct common_file *file;
+	struct cow_snapshot_args args;
+	struct cow_snapshot_result result;
+	struct cow_task *task;
+	struct cow_error err;
+};
+
+struct ubd_merge {
+	struct common_file *file;
+	struct cow_merge_args args;
+	struct cow_merge_progress progress;
+	struct cow_task *task;
+	struct cow_error err;
+};
+
+/* For ubd_call(): they block. The argument is what the name says. */
+int ubd_host_open(void *open);
+int ubd_host_close(void *file);
+int ubd_host_exists(void *path);
+int ubd_host_snapshot(void *snapshot);
+int ubd_host_snapshot_end(void *task);
+int ubd_host_merge(void *merge);
+int ubd_host_merge_end(void *task);
+
+/* ---- kernel side ------------------------------------------------------- */
+
+#ifndef __UM_HOST__
+
+#define UBD_DEVICES	16
+
+struct ubd;
+
+/* Every entry to the engine, whatever the device, lies between these two. */
+unsigned long ubd_enter(void);
+void ubd_leave(unsigned long flags);
+
+/**
+ * ubd_call() - run a function that blocks while the guest goes on
+ * @fn: of the host side
+ * @arg: its argument
+ *
+ * Sleeps. Return: what @fn returned.
+ */
+int ubd_call(int (*fn)(void *arg), void *arg);
+
+/**
+ * ubd_parse_unit() - the number of a device
+ * @text: "0", "15", "a" ... "p"; moved behind it
+ *
+ * Return: the number or -EINVAL.
+ */
+int ubd_parse_unit(const char **text);
+
+/* The device of that number, and its number; configured or not. */
+struct ubd *ubd_device(unsigned int unit);
+unsigned int ubd_unit(const struct ubd *dev);
+
+/* The open chain, or NULL; stays while the device is claimed. */
+struct common_file *ubd_file(struct ubd *dev);
+
+/**
+ * ubd_claim() - keep a device from being removed while work on it goes on
+ *
+ * Return: 0, -ENODEV if it is not configured, -EBUSY if claimed already.
+ */
+int ubd_claim(struct ubd *dev);
+void ubd_release(struct ubd *dev);
+
+/**
+ * ubd_step() - take a task to its end; for a kthread
+ * @dev: claimed
+ * @task: started on the device's chain
+ * @tick: called between steps, at least about once a second; may be NULL
+ * @arg: for @tick
+ */
+void ubd_step(struct ubd *dev, struct cow_task *task, void (*tick)(void *arg),
+	      void *arg);
+
+/* Go on with a merge that was under way when the machine stopped. */
+void ubd_resume_merge(struct ubd *dev);
+
+#endif /* __UM_HOST__ */
+
+#endif

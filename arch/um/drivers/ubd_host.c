@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The block device's host side: choice of the back end, and what the engine
+ * finds in struct cow_env when it runs inside a guest's kernel.
+ *
+ * Invariants:
+ *  - One back end serves all devices.
+ *  - What the engine allocates is mapped: its threads must not call malloc(),
+ *    which here is the guest kernel's.
+ *  - Lines with names and sizes of host files go to the host's stderr, and
+ *    never to the guest's log.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "cow/io.h"
+#include "cow/io_host.h"
+#include "ubd.h"
+
+/* Calls and syncs may last; with io_uring there is hardly anything else. */
+#define CALL_THREADS	4u
+#define IO_THREADS	16u
+
+static struct io_backend *backend;
+
+static struct cow_env env = {
+	.io = &cow_io_sync,
+	.alloc = io_map,
+	.free = io_unmap,
+	.say = ubd_host_say,
+};
+
+void ubd_host_say(const char *line)
+{
+	struct iovec iov[3] = {
+		{ .iov_base = "ubd: ", .iov_len = 5 },
+		{ .iov_base = (void *)line, .iov_len = strlen(line) },
+		{ .iov_base = "\n", .iov_len = 1 },
+	};
+	ssize_t ret;
+
+	do {
+		ret = writev(STDERR_FILENO, iov, 3);
+	} while (ret < 0 && errno == EINTR);
+}
+
+static int start(uint32_t options)
+{
+	unsigned int flags = options & UBD_NOINLINE ? IO_NO_INLINE : 0;
+
+	if (!(options & UBD_THREADS)) {
+		if (!io_rings_start(&backend, CALL_THREADS, flags))
+			return 0;
+		if (options & UBD_URING)
+			ubd_host_say("the host does not allow io_uring, using threads");
+	}
+	return io_threads_start(&backend, IO_THREADS, flags);
+}
+
+int ubd_host_start(uint32_t options)
+{
+	int ret = start(options);
+
+	if (ret)
+		return ret;
+	env.io = &backend->ops;
+	env.ctx = backend;
+	return backend->fd;
+}
+
+int ubd_host_submit(struct io_desc *desc)
+{
+	return env.io->submit(env.ctx, desc);
+}
+
+void ubd_host_kick(void)
+{
+	env.io->kick(env.ctx);
+}
+
+void ubd_host_collect(void)
+{
+	if (backend)
+		backend->collect(backend);
+}
+
+int ubd_host_open(void *arg)
+{
+	struct ubd_open *open = arg;
+
+	return common_open(&env, &open->args, &open->file, &open->err);
+}
+
+int ubd_host_close(void *file)
+{
+	common_close(file);
+	return 0;
+}
+
+int ubd_host_exists(void *path)
+{
+	struct io_stat st;
+
+	return io_host_lookup(NULL, path, &st);
+}
+
+int ubd_host_snapshot(void *arg)
+{
+	struct ubd_snapshot *snap = arg;
+
+	return cow_snapshot_start(snap->file, &snap->args, &snap->result,
+				  &snap->task, &snap->err);
+}
+
+int ubd_host_snapshot_end(void *task)
+{
+	cow_snapshot_end(task);
+	return 0;
+}
+
+int ubd_host_merge(void *arg)
+{
+	struct ubd_merge *merge = arg;
+
+	return cow_merge_start(merge->file, &merge->args, &merge->progress,
+			       &merge->task, &merge->err);
+}
+
+int ubd_host_merge_end(void *task)
+{
+	cow_merge_end(task);
+	return 0;
+}
