@@ -1,0 +1,68 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# moo create: new layers and raw disks, and what is never overwritten.
+set -eu
+. "${0%/*}/lib.sh"
+
+noise base 1000100
+holds "a layer over a raw file" moo create v3.cow base
+moo info --output=json v3.cow >json
+is "$(json json format-specific data version)" 3 "is V3"
+is "$(json json backing-filename)" "$(realpath base)" \
+	"names its parent in full"
+cowhdr hand.cow "base=$(realpath base)"
+holds "the bytes are those made by hand" cmp v3.cow hand.cow
+
+holds "a layer over a COW" moo create v4.cow v3.cow
+moo info --output=json v4.cow >json
+is "$(json json format-specific data version)" 4 "is V4"
+is "$(json json backing-filename-format)" cow "knows its parent"
+holds "V4 over a raw file" moo create -V 4 v4raw.cow base
+moo info --output=json v4raw.cow >json
+is "$(json json format-specific data version)" 4 "is V4, too"
+is "$(json json backing-filename-format)" raw "knows its raw parent"
+refused 1 "v3.cow" "V3 over a COW" moo create -V 3 no.cow v3.cow
+fails "nothing is left of it" test -e no.cow
+
+for cow in v3.cow v4.cow v4raw.cow; do
+	moo merge "$cow" "$cow.raw"
+	holds "$cow reads as the base does" cmp base "$cow.raw"
+done
+
+holds "a disk of its own" moo create --size=1.5M disk
+is "$(size disk)" 1572864 "has its size"
+refused 1 "disk: exists already" "a name that is taken" moo create disk base
+is "$(size disk)" 1572864 "is left alone"
+holds "-f replaces it" moo create -f disk base
+moo info --output=json disk >json
+is "$(json json format)" cow "by a layer"
+
+refused 1 "base: .*made of it" "a parent over itself" moo create -f base base
+refused 1 "base: .*made of it" "a base over its child" moo create -f base v4.cow
+refused 1 "no-parent: " "a missing parent" moo create new.cow no-parent
+fails "leaves no layer" test -e new.cow
+: >empty
+refused 1 "empty" "an empty parent" moo create new.cow empty
+refused 1 "new.cow: .*--size" "neither parent nor size" moo create new.cow
+refused 1 "new.cow: .*--size" "both" moo create --size 1M new.cow base
+refused 1 "no/dir/new.cow" "a missing directory" moo create no/dir/new.cow base
+ln -s dangling link
+refused 1 "link: exists" "a dangling link is a name" moo create link base
+
+# What begins like a COW is one, unless the administrator says otherwise.
+cp base looks
+put looks 0 4f4f4f4d00000009
+refused 1 "looks" "a parent of an unknown version" moo create new.cow looks
+holds "--raw takes it as data" moo create --raw raw.cow looks
+moo merge --raw raw.cow out
+holds "and remembers that" cmp looks out
+
+for n in 0 1 2 5 x; do
+	status=0
+	moo create -V "$n" new.cow base >stdout 2>&1 || status=$?
+	is "$status" 1 "-V $n is refused"
+done
+fails "and makes nothing" test -e new.cow
+is "$(find . -name '.*' ! -name . | wc -l)" 0 "no temporary file is left"
+finish

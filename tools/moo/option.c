@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The contract of a verb: its options, its arguments, its help.
+ *
+ * Duty: one table of all options; a verb names those that it takes. What
+ * --help prints and what is accepted come from the same place.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "moo.h"
+
+#define LONG_ONLY	256
+#define HELP		(LONG_ONLY + MOO_OPTS)
+
+struct opt_def {
+	const char *name;
+	char letter;
+	const char *value;
+};
+
+static const struct opt_def defs[MOO_OPTS] = {
+	[MOO_OPT_VERSION] = { "format", 'V', "N" },
+	[MOO_OPT_FORCE] = { "force", 'f', NULL },
+	[MOO_OPT_BASE] = { "base", 'b', "FILE" },
+	[MOO_OPT_SHARE] = { "force-share", 'U', NULL },
+	[MOO_OPT_RAW] = { "raw", 0, NULL },
+	[MOO_OPT_SIZE] = { "size", 's', "N" },
+	[MOO_OPT_CHAIN] = { "backing-chain", 0, NULL },
+	[MOO_OPT_OUTPUT] = { "output", 0, "FORMAT" },
+	[MOO_OPT_IN_PLACE] = { "in-place", 'i', NULL },
+	[MOO_OPT_DELETE] = { "delete", 'd', NULL },
+};
+
+static int opt_key(enum moo_opt opt)
+{
+	return defs[opt].letter ? defs[opt].letter : LONG_ONLY + (int)opt;
+}
+
+static void print_option(const struct moo_use *use)
+{
+	const struct opt_def *def = &defs[use->opt];
+	char left[40];
+	const char *line = use->help, *end;
+
+	if (def->letter)
+		snprintf(left, sizeof(left), "-%c, --%s", def->letter,
+			 def->name);
+	else
+		snprintf(left, sizeof(left), "    --%s", def->name);
+	if (def->value) {
+		strcat(left, "=");
+		strcat(left, def->value);
+	}
+	for (; *line; line = *end ? end + 1 : end) {
+		end = strchrnul(line, '\n');
+		printf("  %-22s %.*s\n", left, (int)(end - line), line);
+		left[0] = '\0';
+	}
+}
+
+static void print_synopsis(FILE *to, const struct moo_verb *verb)
+{
+	const char *line = verb->synopsis, *end;
+	const char *lead = "Usage:";
+
+	for (; *line; line = *end ? end + 1 : end) {
+		end = strchrnul(line, '\n');
+		fprintf(to, "%s moo %s %.*s\n", lead, verb->name,
+			(int)(end - line), line);
+		lead = "      ";
+	}
+}
+
+static void print_help(const struct moo_verb *verb)
+{
+	unsigned int i;
+
+	print_synopsis(stdout, verb);
+	printf("\n%s\n\nOptions:\n", verb->text);
+	for (i = 0; i < verb->nuses; i++)
+		print_option(&verb->uses[i]);
+	printf("  %-22s %s\n", "-h, --help", "print this text");
+}
+
+static int set_version(const char *value, struct moo_args *args)
+{
+	if (*value == 'V' || *value == 'v')
+		value++;
+	if (*value < '0' || *value > '4' || value[1]) {
+		moo_complain("-V %s: formats are 0 to 4", value);
+		return -EINVAL;
+	}
+	args->version = *value - '0';
+	args->version_set = true;
+	return 0;
+}
+
+static int set_size(const char *value, struct moo_args *args)
+{
+	if (moo_parse_size(value, &args->size) || !args->size ||
+	    args->size % COW_SECTOR_SIZE) {
+		moo_complain("--size=%s: give a multiple of 512 bytes, such as 4G",
+			     value);
+		return -EINVAL;
+	}
+	args->size_set = true;
+	return 0;
+}
+
+static int set_output(const char *value, struct moo_args *args)
+{
+	args->json = !strcmp(value, "json");
+	if (args->json || !strcmp(value, "human"))
+		return 0;
+	moo_complain("--output=%s: give json or human", value);
+	return -EINVAL;
+}
+
+static int set_option(enum moo_opt opt, const char *value,
+		      struct moo_args *args)
+{
+	switch (opt) {
+	case MOO_OPT_VERSION:
+		return set_version(value, args);
+	case MOO_OPT_SIZE:
+		return set_size(value, args);
+	case MOO_OPT_OUTPUT:
+		return set_output(value, args);
+	case MOO_OPT_BASE:
+		args->base = value;
+		break;
+	case MOO_OPT_FORCE:
+		args->force = true;
+		break;
+	case MOO_OPT_SHARE:
+		args->share = true;
+		break;
+	case MOO_OPT_RAW:
+		args->raw = true;
+		break;
+	case MOO_OPT_CHAIN:
+		args->chain = true;
+		break;
+	case MOO_OPT_IN_PLACE:
+		args->in_place = true;
+		break;
+	case MOO_OPT_DELETE:
+		args->remove = true;
+		break;
+	case MOO_OPTS:
+		break;
+	}
+	return 0;
+}
+
+/* What getopt_long() is to accept; @lng has room for all options and two. */
+static void fill_tables(const struct moo_verb *verb, char *shrt,
+			struct option *lng)
+{
+	const struct opt_def *def;
+	unsigned int i;
+
+	*shrt++ = 'h';
+	for (i = 0; i < verb->nuses; i++) {
+		def = &defs[verb->uses[i].opt];
+		if (def->letter)
+			*shrt++ = def->letter;
+		if (def->letter && def->value)
+			*shrt++ = ':';
+		*lng++ = (struct option){
+			.name = def->name,
+			.has_arg = def->value ? required_argument : no_argument,
+			.val = opt_key(verb->uses[i].opt),
+		};
+	}
+	*shrt = '\0';
+	*lng++ = (struct option){ .name = "help", .val = HELP };
+	*lng = (struct option){ 0 };
+}
+
+static bool misused(const struct moo_verb *verb, int *status)
+{
+	print_synopsis(stderr, verb);
+	fprintf(stderr, "'moo %s --help' says more.\n", verb->name);
+	*status = MOO_FAILED;
+	return false;
+}
+
+bool moo_parse(const struct moo_verb *verb, int argc, char **argv,
+	       struct moo_args *args, int *status)
+{
+	struct option lng[MOO_OPTS + 2];
+	char shrt[2 * MOO_OPTS + 2];
+	unsigned int i;
+	int key;
+
+	*args = (struct moo_args){ 0 };
+	fill_tables(verb, shrt, lng);
+	argv[0] = program_invocation_short_name;
+	while ((key = getopt_long(argc, argv, shrt, lng, NULL)) != -1) {
+		if (key == 'h' || key == HELP) {
+			print_help(verb);
+			*status = moo_finish(0, NULL);
+			return false;
+		}
+		for (i = 0; i < verb->nuses; i++)
+			if (opt_key(verb->uses[i].opt) == key)
+				break;
+		if (i == verb->nuses ||
+		    set_option(verb->uses[i].opt, optarg, args))
+			return misused(verb, status);
+	}
+	args->file = argv + optind;
+	args->files = argc - optind;
+	if (args->files < verb->min || args->files > verb->max) {
+		moo_complain("%s: %s", verb->name,
+			     args->files < verb->min ? "a file name is missing" :
+						       "too many file names");
+		return misused(verb, status);
+	}
+	return true;
+}

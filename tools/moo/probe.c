@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What one file says of itself.
+ *
+ * Duty: header, state and links of a file, without opening its parent.
+ *
+ * Invariants: the file is only read. A state that was written about another
+ * file, and came here by a copy, is not in force.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine.h"
+#include "moo.h"
+
+const char *moo_format_name(enum cow_format format)
+{
+	return format == COW_RAW ? "raw" : "cow";
+}
+
+static int damaged(const struct moo_probe *probe, int ret, const char *why,
+		   struct cow_error *err)
+{
+	if (ret == -ENOTSUP)
+		return moo_fail(err, ret,
+				"%s: %s; a newer program may know it",
+				probe->name, why);
+	if (!why)
+		return moo_fail(err, ret, "%s: %s", probe->name,
+				strerror(-ret));
+	return moo_fail(err, ret,
+			"%s: not a valid COW file: %s; restore it from a copy",
+			probe->name, why);
+}
+
+/*
+ * Is the state about this very file, and not one that it was copied from? The
+ * device number may change with a reboot of the host, the time of birth not.
+ */
+static bool is_mine(const struct io_id *recorded, const struct io_id *id)
+{
+	if (recorded->ino != id->ino)
+		return false;
+	if (!recorded->birth_sec || !id->birth_sec)
+		return recorded->dev == id->dev;
+	return recorded->birth_sec == id->birth_sec &&
+	       recorded->birth_nsec == id->birth_nsec;
+}
+
+/* A copy of a frozen file is a file of its own. */
+static void take_state(struct moo_probe *p, uint32_t state,
+		       const struct io_id *recorded, const char *successor)
+{
+	p->state = state;
+	if (!is_mine(recorded, &p->st.id))
+		p->state &= ~COW_IS_FROZEN;
+	if (p->state & COW_IS_FROZEN)
+		memcpy(p->successor, successor, COW_PATH_MAX);
+}
+
+static int probe_v4(struct moo_probe *p, struct cow_error *err)
+{
+	struct cow_disk_v4 *v4 = &p->hdr.v4;
+	const char *why = NULL;
+	int ret;
+
+	p->hdr.format = COW_V4;
+	ret = cow_v4_load(&p->env, p->fd, v4, &why);
+	if (ret)
+		return damaged(p, ret, why, err);
+	ret = cow_v4_name(&p->env, p->fd, &v4->parent, COW_V4_PARENT_BLOCK,
+			  p->hdr.parent);
+	if (ret)
+		return damaged(p, ret, "its parent's name is damaged", err);
+	ret = cow_v4_name(&p->env, p->fd, &v4->successor,
+			  COW_V4_SUCCESSOR_BLOCK, p->record.successor);
+	if (ret)
+		return damaged(p, ret, "its successor's name is damaged", err);
+	p->device = v4->size;
+	p->record.self = (struct io_id){
+		.dev = v4->self.dev,
+		.ino = v4->self.ino,
+		.birth_sec = v4->self.birth_sec,
+		.birth_nsec = v4->self.birth_nsec,
+	};
+	take_state(p, v4->state, &p->record.self, p->record.successor);
+	return 0;
+}
+
+/* V0 to V3 keep their state in a record. */
+static int probe_record(struct moo_probe *p, struct cow_error *err)
+{
+	int ret;
+
+	ret = cow_record_load(&p->env, p->fd, p->path, &p->record);
+	if (ret == -ENODATA || ret == -EOPNOTSUPP)
+		return 0;
+	if (ret)
+		return moo_fail(err, ret,
+				"%s: its state record is damaged: %s",
+				p->name, strerror(-ret));
+	take_state(p, p->record.state, &p->record.self, p->record.successor);
+	return 0;
+}
+
+static int probe_header(struct moo_probe *p, const void *buf, int64_t len,
+			bool raw, struct cow_error *err)
+{
+	int version = raw ? 0 : cow_header_version(buf, len);
+	const char *why = NULL;
+	int ret;
+
+	if (version == COW_V4)
+		return probe_v4(p, err);
+	if (version) {
+		ret = cow_header_parse(buf, len, p->st.size, &p->hdr, &why);
+		if (ret)
+			return damaged(p, ret, why, err);
+	} else {
+		p->hdr.format = COW_RAW;
+		p->hdr.size = p->st.size;
+	}
+	p->device = moo_round_up(p->hdr.size, COW_SECTOR_SIZE);
+	return probe_record(p, err);
+}
+
+static int read_header(struct moo_probe *p, bool raw, struct cow_error *err)
+{
+	void *buf = malloc(COW_HEADER_MAX);
+	int64_t len;
+	int ret;
+
+	if (!buf)
+		return moo_fail(err, -ENOMEM, "%s: out of memory", p->name);
+	len = p->env.io->pread(p->env.ctx, p->fd, buf, COW_HEADER_MAX, 0);
+	if (len < 0)
+		ret = moo_fail(err, len, "%s: can not be read: %s", p->name,
+			       strerror(-len));
+	else
+		ret = probe_header(p, buf, len, raw, err);
+	free(buf);
+	return ret;
+}
+
+static int open_file(struct moo_probe *p, bool share, struct cow_error *err)
+{
+	const struct io_ops *io = p->env.io;
+	int ret;
+
+	p->fd = io->open(p->env.ctx, p->name, 0);
+	if (p->fd < 0)
+		return moo_fail(err, p->fd, "%s: can not be opened: %s",
+				p->name, strerror(-p->fd));
+	ret = io->stat(p->env.ctx, p->fd, &p->st);
+	if (!ret)
+		ret = io->realpath(p->env.ctx, p->name, p->path);
+	if (ret)
+		return moo_fail(err, ret, "%s: %s", p->name, strerror(-ret));
+	if (share)
+		return 0;
+	ret = io->lock(p->env.ctx, p->fd, IO_SHARED);
+	if (ret == -EAGAIN)
+		return moo_fail(err, -EBUSY,
+				"%s: in use by a running machine; take a snapshot and look at this layer then, or give -U",
+				p->name);
+	return 0;
+}
+
+int moo_probe(const char *name, bool raw, bool share, struct moo_probe **probe,
+	      struct cow_error *err)
+{
+	struct moo_probe *p = calloc(1, sizeof(*p));
+	int ret;
+
+	*probe = p;
+	if (!p)
+		return moo_fail(err, -ENOMEM, "%s: out of memory", name);
+	moo_host(&p->env);
+	p->name = name;
+	p->fd = -1;
+	ret = open_file(p, share, err);
+	if (!ret)
+		ret = read_header(p, raw, err);
+	if (ret) {
+		moo_probe_end(p);
+		*probe = NULL;
+	}
+	return ret;
+}
+
+void moo_probe_end(struct moo_probe *probe)
+{
+	if (!probe)
+		return;
+	if (probe->fd >= 0)
+		probe->env.io->close(probe->env.ctx, probe->fd);
+	free(probe);
+}
+
+static uint64_t count_bits(const uint8_t *bytes, uint64_t nbits)
+{
+	uint64_t n = 0, i;
+
+	for (i = 0; i < nbits / 8; i++)
+		n += __builtin_popcount(bytes[i]);
+	if (nbits % 8)
+		n += __builtin_popcount(bytes[i] & ((1u << nbits % 8) - 1));
+	return n;
+}
+
+/* Count the bits of a bitmap, those past the last sector left out. */
+static int count_bitmap(const struct moo_probe *p, uint8_t *buf,
+			uint64_t *sectors, struct cow_error *err)
+{
+	uint64_t bits = moo_min(p->device >> COW_SECTOR_SHIFT,
+				p->hdr.bitmap_len * 8);
+	uint64_t at, len;
+	int64_t got;
+
+	*sectors = 0;
+	for (at = 0; at * 8 < bits; at += len) {
+		len = moo_min(MOO_BUFFER, (bits + 7) / 8 - at);
+		got = p->env.io->pread(p->env.ctx, p->fd, buf, len,
+				       p->hdr.bitmap_offset + at);
+		if (got != (int64_t)len)
+			return moo_fail(err, got < 0 ? got : -EIO,
+					"%s: its bitmap can not be read",
+					p->name);
+		*sectors += count_bits(buf, moo_min(bits - at * 8, len * 8));
+	}
+	return 0;
+}
+
+int moo_owned(const struct moo_probe *probe, uint64_t *owned,
+	      struct cow_error *err)
+{
+	uint64_t sectors = 0;
+	uint8_t *buf;
+	int ret;
+
+	if (probe->hdr.format == COW_RAW) {
+		*owned = probe->device;
+		return 0;
+	}
+	if (probe->hdr.format == COW_V4) {
+		*owned = probe->hdr.v4.owned << COW_SECTOR_SHIFT;
+		return 0;
+	}
+	buf = malloc(MOO_BUFFER);
+	if (!buf)
+		return moo_fail(err, -ENOMEM, "%s: out of memory", probe->name);
+	ret = count_bitmap(probe, buf, &sectors, err);
+	free(buf);
+	*owned = sectors << COW_SECTOR_SHIFT;
+	return ret;
+}
