@@ -195,6 +195,35 @@ static int walk_tree(struct walk *walk, struct cow_error *err)
 	return ret;
 }
 
+/* Blocks that the list of free ones names are neither used nor leaked. */
+static int walk_list(struct walk *walk, struct cow_error *err)
+{
+	struct cow_disk_page *page = walk->page;
+	uint64_t block = walk->v4->free_list;
+	unsigned int i;
+	int ret;
+
+	while (block && take_block(walk, block, "free list", 0)) {
+		ret = check_read(walk->check, page, sizeof(*page),
+				 block << COW_BLOCK_SHIFT, err);
+		if (ret)
+			return ret;
+		if (cow_page_check(page, walk->v4->uuid, COW_LIST_LEVEL,
+				   cow_be64(page->index), block)) {
+			check_found(walk->check, "the list of free blocks is damaged at block %llu",
+				    (unsigned long long)block);
+			return 0;
+		}
+		for (i = 1; i < COW_PAGE_ENTRIES; i++) {
+			block = cow_be64(page->entry[i]) >> COW_ENTRY_SHIFT;
+			if (block)
+				take_block(walk, block, "free block", i);
+		}
+		block = cow_be64(page->entry[0]) >> COW_ENTRY_SHIFT;
+	}
+	return 0;
+}
+
 static void count_leaks(struct walk *walk)
 {
 	uint64_t blocks = moo_round_up(walk->check->probe->st.size,
@@ -213,6 +242,8 @@ static int walk_index(struct walk *walk, struct cow_error *err)
 
 	if (walk->v4->root)
 		ret = walk_tree(walk, err);
+	if (!ret)
+		ret = walk_list(walk, err);
 	if (ret)
 		return ret;
 	if (walk->owned != walk->v4->owned)

@@ -930,25 +930,45 @@ static int ubd_mc_config(char *str, char **error)
 	return -EINVAL;
 }
 
+/*
+ * The file below the configured one: as the chain has it, which may have more
+ * files on top by now and names those that a COW file named by itself.
+ */
+static const char *ubd_parent(const struct ubd *dev)
+{
+	const char *name = kbasename(dev->config.file);
+	struct cow_layer_info info;
+	unsigned int i;
+
+	for (i = 0; dev->file && !cow_layer(dev->file, i, &info); i++)
+		if (!strcmp(kbasename(info.path), name))
+			break;
+	if (dev->file && !cow_layer(dev->file, i + 1, &info))
+		return info.path;
+	return dev->config.parent;
+}
+
 static int ubd_mc_get_config(char *name, char *str, int size, char **error)
 {
 	const char *at = name;
 	int unit = ubd_parse_unit(&at);
-	const struct ubd_config *config;
+	const char *parent;
 	unsigned long flags;
+	struct ubd *dev;
 	int len = 0;
 
 	if (unit < 0) {
 		*error = "no such device: ubd0 to ubd15, or ubda to ubdp";
 		return -EINVAL;
 	}
-	config = &ubd_devices[unit].config;
+	dev = &ubd_devices[unit];
 	flags = ubd_enter();
-	if (config->file)
-		CONFIG_CHUNK(str, size, len, config->file, 0);
-	if (config->parent) {
+	parent = dev->config.file ? ubd_parent(dev) : NULL;
+	if (dev->config.file)
+		CONFIG_CHUNK(str, size, len, dev->config.file, 0);
+	if (parent) {
 		CONFIG_CHUNK(str, size, len, ",", 0);
-		CONFIG_CHUNK(str, size, len, config->parent, 0);
+		CONFIG_CHUNK(str, size, len, parent, 0);
 	}
 	CONFIG_CHUNK(str, size, len, "", 1);
 	ubd_leave(flags);

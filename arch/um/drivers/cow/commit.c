@@ -228,6 +228,9 @@ static void write_index_page(struct layer *layer, struct ipage *page)
 	give_up_block(layer, page);
 	page->block = take_block(layer);
 	page->generation = generation;
+	layer->staged += page->owned;
+	layer->staged -= page->staged;
+	page->staged = page->owned;
 	tell_parent(layer, page, level, index);
 	stage = stage_copy(layer, page);
 	cow_page_seal((struct cow_disk_page *)stage->data, layer->hdr.v4.uuid,
@@ -272,7 +275,7 @@ static int write_slot(struct layer *layer)
 
 	if (!commit->answered) {
 		v4.generation++;
-		v4.owned = layer->owned;
+		v4.owned = layer->staged;
 		cow_v4_emit(&v4, commit->slot);
 		commit->slot_vec.base = commit->slot;
 		commit->slot_vec.len = COW_SECTOR_SIZE;

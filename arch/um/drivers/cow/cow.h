@@ -141,6 +141,7 @@ enum io_lock { IO_UNLOCK, IO_SHARED, IO_EXCLUSIVE };
  * @kick: hand over what submit() may have gathered
  * @open: open a file or block device; close-on-exec; -EISDIR, -EINVAL for what
  *	is neither (a FIFO must not block)
+ * @sync: fsync: data, size and times; IO_SYNC need not harden times
  * @create: new unnamed file in the directory of @path, mode and group given;
  *	@path has to be free (-EEXIST)
  * @publish: give the file from @create the name @path, replacing nothing, and

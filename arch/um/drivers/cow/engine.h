@@ -71,6 +71,8 @@ enum ipage_state { IPAGE_FREE, IPAGE_LOADING, IPAGE_VALID, IPAGE_FAILED };
  * @children: pages in memory whose parent this is
  * @pins: requests that will change it when their data is written
  * @block: V4: where it was last written, 0 = nowhere yet
+ * @owned: V4 leaf: sectors owned by what is in memory
+ * @staged: V4 leaf: the same for what was last copied to be written
  * @generation: V4: of the header that first refers to @block
  */
 struct ipage {
@@ -90,6 +92,8 @@ struct ipage {
 	int error;
 	uint64_t block;
 	uint64_t generation;
+	unsigned int owned;
+	unsigned int staged;
 	struct cow_queue waiters;
 	struct io_desc io;
 	struct cow_vec vec;
@@ -249,6 +253,7 @@ struct layer {
 	bool thawed;		/* its successor was merged back: not frozen */
 	uint64_t sectors;
 	uint64_t owned;		/* sectors */
+	uint64_t staged;	/* V4: of them, by the pages last staged */
 	unsigned int inflight;
 	unsigned int writers;
 	struct cow_queue idle;
@@ -269,6 +274,16 @@ void cow_layer_put(struct layer *layer);
 /* Take the memory that commits need, or give it back. May block. */
 int cow_layer_writable(struct layer *layer);
 void cow_layer_rest(struct layer *layer);
+
+/*
+ * V4, may block: write the free blocks down, for the next header to refer to;
+ * take over the list that the header refers to.
+ */
+int cow_free_store(struct layer *layer);
+int cow_free_load(struct layer *layer);
+
+/* V4, may block, nobody else at work: put the list into a header. */
+void cow_free_close(struct layer *layer);
 
 /* Begin a commit, or join the one after the running one. */
 void cow_commit(struct layer *layer, struct cow_wait *wait);

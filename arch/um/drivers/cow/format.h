@@ -166,7 +166,11 @@ _Static_assert(offsetof(struct cow_disk_v4, free_list) == 256, "256");
 #define COW_PARENT_COW		2u	/* V1 to V3: known by its file's identity */
 #define COW_PARENT_V4		3u	/* known by UUID and content generation */
 
-/* Index page: header of 64 bytes, then entries. */
+/*
+ * Index page: header of 64 bytes, then entries. A page of the list of free
+ * blocks has a level of its own.
+ */
+#define COW_LIST_LEVEL		255u
 #define COW_PAGE_ENTRIES	504u
 
 struct cow_disk_page {

@@ -246,6 +246,16 @@ int io_host_sync(void *ctx, int fd)
 
 	(void)ctx;
 	do {
+		ret = fsync(fd);
+	} while (ret && errno == EINTR);
+	return ret ? fail() : 0;
+}
+
+int io_host_datasync(int fd)
+{
+	int ret;
+
+	do {
 		ret = fdatasync(fd);
 	} while (ret && errno == EINTR);
 	return ret ? fail() : 0;

@@ -16,6 +16,7 @@ int64_t io_host_pread(void *ctx, int fd, void *buf, size_t len, uint64_t off);
 int io_host_pwrite(void *ctx, int fd, const void *buf, size_t len,
 		   uint64_t off);
 int io_host_sync(void *ctx, int fd);
+int io_host_datasync(int fd);
 int io_host_truncate(void *ctx, int fd, uint64_t size);
 int io_host_create(void *ctx, const char *path, uint32_t mode, uint32_t gid);
 int io_host_publish(void *ctx, int fd, const char *path);

@@ -267,7 +267,7 @@ int64_t io_perform(struct io_desc *desc)
 	case IO_WRITE:
 		return transfer_all(desc);
 	case IO_SYNC:
-		return io_host_sync(NULL, desc->fd);
+		return io_host_datasync(desc->fd);
 	case IO_PUNCH:
 		return clear_inside(desc->fd, desc->offset, desc->len);
 	case IO_ZERO:

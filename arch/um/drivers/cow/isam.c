@@ -338,10 +338,13 @@ static void isam_set(struct layer *layer, struct ipage *page, uint64_t sector,
 
 		if (was == to)
 			continue;
-		if (was == COW_SECTOR_ABSENT)
+		if (was == COW_SECTOR_ABSENT) {
 			layer->owned++;
-		else if (to == COW_SECTOR_ABSENT && layer->owned)
+			page->owned++;
+		} else if (to == COW_SECTOR_ABSENT) {
 			layer->owned--;
+			page->owned--;
+		}
 		entry &= ~(3ull << (2 * n));
 		put_entry(page, e, entry | to << (2 * n));
 		cow_page_dirty(page);
@@ -365,6 +368,14 @@ static bool entry_sane(const struct layer *layer, unsigned int level,
 	return block || !(states & 0x5555u);
 }
 
+/* Sectors of @entry that are owned. */
+static unsigned int entry_owned(uint64_t entry)
+{
+	uint64_t one = (entry | entry >> 1) & 0x5555u;
+
+	return ((one & 0x3333u) + (one >> 2 & 0x3333u)) % 15;
+}
+
 static int isam_loaded(struct ipage *page)
 {
 	const struct layer *layer = page->layer;
@@ -379,7 +390,10 @@ static int isam_loaded(struct ipage *page)
 	for (i = 0; i < COW_PAGE_ENTRIES; i++) {
 		if (!entry_sane(layer, level, get_entry(page, i)))
 			return -EBADMSG;
+		if (!level)
+			page->owned += entry_owned(get_entry(page, i));
 	}
+	page->staged = page->owned;
 	page->generation = cow_be64(disk_page(page)->generation);
 	return 0;
 }

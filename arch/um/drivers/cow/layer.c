@@ -165,6 +165,8 @@ int cow_layer_writable(struct layer *layer)
 		if (!layer->free_blocks || !layer->old_blocks)
 			err = -ENOMEM;
 	}
+	if (!err && layer->ops == &cow_isam_ops)
+		err = cow_free_load(layer);
 	if (err)
 		return err;
 	layer->counted = false;
@@ -299,6 +301,7 @@ static int identify_v4(struct layer *layer, struct cow_error *err)
 	layer->hdr.size = v4->size;
 	layer->sectors = v4->size >> COW_SECTOR_SHIFT;
 	layer->owned = v4->owned;
+	layer->staged = v4->owned;
 	record_of_v4(layer);
 	return 0;
 }

@@ -20,7 +20,8 @@
  *	UNLINK     the parent forgets its successor; durable
  *	SWAP       the parent is the top
  *	IDLE       reads that were resolved to the old top finish
- *	REMOVE     the emptied file is deleted, if that was asked for
+ *	REMOVE     the emptied file is deleted, if that was asked for; else a V4
+ *	           file gives its room back
  *
  * Invariants:
  *  - Before MARK is durable nothing has moved; after it any crash opens and may
@@ -125,6 +126,31 @@ static int unlink_call(void *arg)
 	const struct cow_env *env = &merge->work.chain->env;
 
 	return cow_record_remove(env, merge->parent->fd, merge->parent->path);
+}
+
+/* An emptied V4 file that is kept gives its room back. */
+static int shrink_call(void *arg)
+{
+	struct merge *merge = merge_of(arg);
+	const struct cow_env *env = &merge->work.chain->env;
+	struct cow_disk_v4 *v4 = &merge->top->hdr.v4;
+	uint8_t buf[COW_SECTOR_SIZE];
+	int ret;
+
+	v4->generation++;
+	v4->root = 0;
+	v4->owned = 0;
+	v4->end = COW_V4_FIRST_BLOCK;
+	cow_v4_emit(v4, buf);
+	ret = env->io->pwrite(env->ctx, merge->top->fd, buf, sizeof(buf),
+			      (v4->generation & 1) << COW_BLOCK_SHIFT);
+	if (!ret)
+		ret = env->io->sync(env->ctx, merge->top->fd);
+	if (!ret)
+		ret = env->io->truncate(env->ctx, merge->top->fd,
+					(uint64_t)COW_V4_FIRST_BLOCK <<
+					COW_BLOCK_SHIFT);
+	return ret;
 }
 
 static int remove_call(void *arg)
@@ -548,6 +574,8 @@ static int begin_once(struct merge *merge)
 	case MERGE_REMOVE:
 		if (merge->remove)
 			return cow_work_call(work, remove_call);
+		if (merge->top->hdr.format == COW_V4)
+			return cow_work_call(work, shrink_call);
 		return 0;
 	}
 	return 1;
@@ -563,14 +591,14 @@ static int fail(struct merge *merge, int error)
 	release_window(chain);
 	if (merge->swapped)
 		return cow_fail(&merge->work.task.error, error,
-				"%s: it was merged, but could not be deleted: %s",
+				"%s: it was merged, but could not be deleted or emptied: %s",
 				merge->top->path, cow_reason(error));
 	if (error == -EPERM)
 		return cow_fail(&merge->work.task.error, error,
-				"%s: its first sector holds a COW header, which must not come into %s; boot with flag d to allow it",
+				"%s: its first sector holds a COW header, which must not come into %s; only a raw device (flag d) may hold one",
 				merge->top->path, merge->parent->path);
 	return cow_fail(&merge->work.task.error, error,
-			"%s: the merge into %s stopped: %s; run unsnapshot again to go on",
+			"%s: the merge into %s stopped: %s; start it again to go on",
 			merge->top->path, merge->parent->path,
 			cow_reason(error));
 }
@@ -621,9 +649,25 @@ static int may_merge(const struct chain *chain,
 	return 0;
 }
 
+/* Is another file than @top recorded as what takes the parent's writes? */
+static bool other_successor(const struct layer *top,
+			    const struct layer *parent)
+{
+	const struct cow_env *env = &top->chain->env;
+	struct io_stat st;
+
+	return (parent->record.state & COW_IS_FROZEN) &&
+	       !env->io->lookup(env->ctx, parent->record.successor, &st) &&
+	       !cow_same_file(&st.id, &top->st.id);
+}
+
 static int may_change_parent(const struct layer *top,
 			     const struct layer *parent, struct cow_error *err)
 {
+	if (other_successor(top, parent))
+		return cow_fail(err, -EBUSY,
+				"%s: %s is built on it too, and would be torn; merge into a copy or a new file instead",
+				parent->path, parent->record.successor);
 	if (parent->hdr.tail_on_data)
 		return cow_fail(err, -EROFS,
 				"%s: its last sectors have no bits of their own; make a right one with moo convert",

@@ -89,10 +89,11 @@ static void say(const struct opening *open, const char *fmt, const char *a,
 	const struct cow_env *env = &open->chain->env;
 	struct cow_error *line = env->alloc(sizeof(*line));
 
-	if (!line || !env->say)
+	if (!line)
 		return;
 	cow_fail(line, 0, fmt, a, b);
-	env->say(line->text);
+	if (env->say)
+		env->say(line->text);
 	env->free(line, sizeof(*line));
 }
 
@@ -428,7 +429,10 @@ static void chain_free(struct chain *chain)
 
 static void chain_close(struct common_file *file)
 {
-	chain_free(cow_chain(file));
+	struct chain *chain = cow_chain(file);
+
+	cow_free_close(chain->top);
+	chain_free(chain);
 }
 
 static const struct common_ops chain_ops = {

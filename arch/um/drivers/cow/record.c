@@ -15,6 +15,7 @@
 #include "engine.h"
 
 #define SIDECAR	".moo"
+#define UNNAMED	"~"	/* behind the name of a sidecar that is being made */
 
 static bool no_attributes(int err)
 {
@@ -26,7 +27,7 @@ static int sidecar_name(const char *path, char name[COW_PATH_MAX])
 {
 	size_t len = strlen(path);
 
-	if (len + sizeof(SIDECAR) > COW_PATH_MAX)
+	if (len + sizeof(SIDECAR UNNAMED) > COW_PATH_MAX)
 		return -ENAMETOOLONG;
 	memcpy(name, path, len);
 	memcpy(name + len, SIDECAR, sizeof(SIDECAR));
@@ -72,6 +73,18 @@ int cow_record_load(const struct cow_env *env, int fd, const char *path,
 	return len;
 }
 
+/* The name to be replaced is in use: the new file is made beside it. */
+static int sidecar_create(const struct cow_env *env, char name[COW_PATH_MAX])
+{
+	size_t len = strlen(name);
+	int fd;
+
+	memcpy(name + len, UNNAMED, sizeof(UNNAMED));
+	fd = env->io->create(env->ctx, name, 0600, ~0u);
+	name[len] = 0;
+	return fd;
+}
+
 static int sidecar_store(const struct cow_env *env, const char *path,
 			 struct record_buf *buf, size_t len)
 {
@@ -80,7 +93,7 @@ static int sidecar_store(const struct cow_env *env, const char *path,
 	err = sidecar_name(path, buf->name);
 	if (err)
 		return err;
-	fd = env->io->create(env->ctx, buf->name, 0600, ~0u);
+	fd = sidecar_create(env, buf->name);
 	if (fd < 0)
 		return fd;
 	err = env->io->pwrite(env->ctx, fd, buf->bytes, len, 0);

@@ -10,7 +10,8 @@
  *	SWAP       the new layer becomes the top: this is the pause
  *	WRITERS    writes that began before the swap finish on the old top
  *	FREEZE     the old top is complete and durable
- *	IDENTIFY   a raw old top is looked at again: size and time are final
+ *	IDENTIFY   a raw old top is looked at again: size and time are final;
+ *	           a V4 one writes down its free blocks
  *	ADOPT      the new layer names its parent's identity; durable
  *	LINK       the old top names its successor; durable
  *	SETTLE     flushes of the new epoch go on
@@ -73,8 +74,17 @@ static int identify_call(void *arg)
 {
 	struct snapshot *snap = snapshot_of(arg);
 	const struct cow_env *env = &snap->work.chain->env;
+	int ret;
 
-	return env->io->stat(env->ctx, snap->old->fd, &snap->frozen);
+	/* If the list can not be stored, blocks leak; that is all. */
+	if (snap->old->hdr.format == COW_V4) {
+		cow_free_store(snap->old);
+		return 0;
+	}
+	/* The time that the new layer will name must not be lost by a crash. */
+	ret = env->io->sync(env->ctx, snap->old->fd);
+	return ret ? ret : env->io->stat(env->ctx, snap->old->fd,
+					 &snap->frozen);
 }
 
 static int link_call(void *arg)
@@ -155,6 +165,8 @@ static int settle(struct snapshot *snap)
 	struct chain *chain = snap->work.chain;
 
 	snap->old->record.state |= COW_IS_FROZEN;
+	snap->old->record.self = snap->old->st.id;
+	memcpy(snap->old->record.successor, snap->name, sizeof(snap->name));
 	cow_chain_relinked(chain);
 	cow_flush_unblock(chain);
 	return cow_work_call(&snap->work, settle_call);
@@ -178,8 +190,6 @@ static int begin(struct snapshot *snap)
 	case SNAP_FREEZE:
 		return cow_work_commit(work, snap->old);
 	case SNAP_IDENTIFY:
-		if (snap->old->hdr.format == COW_V4)
-			return 0;
 		return cow_work_call(work, identify_call);
 	case SNAP_ADOPT:
 		return adopt(snap);

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * V4: the list of free blocks, kept in the file while nobody writes it.
+ *
+ * Duty: store the list when a layer comes to rest, take it over when it is
+ * written again, so that nothing leaks but by a crash. May block.
+ *
+ * Invariants:
+ *  - The list is stored in free blocks, durably, before a header refers to it.
+ *  - A list that was taken over stays in the durable header until the next
+ *    commit. That is no harm: blocks that are used meanwhile belong to nobody
+ *    by that header, and the list's own blocks are not used before the next one
+ *    is durable.
+ */
+#include <string.h>
+#include "engine.h"
+
+/* Entry 0 leads to the next page of the list. */
+#define LIST_ROOM	(COW_PAGE_ENTRIES - 1)
+
+static bool sane(const struct layer *layer, uint64_t block)
+{
+	return block >= COW_V4_FIRST_BLOCK && block < layer->hdr.v4.end;
+}
+
+/* Write one page, at a block of its own, that holds up to LIST_ROOM blocks. */
+static int store_page(struct layer *layer, struct cow_disk_page *page,
+		      uint64_t index, uint64_t *next)
+{
+	const struct cow_env *env = &layer->chain->env;
+	uint64_t block = layer->free_blocks[--layer->nfree];
+	unsigned int i;
+	int ret;
+
+	memset(page, 0, sizeof(*page));
+	page->entry[0] = cow_be64(*next << COW_ENTRY_SHIFT);
+	for (i = 1; i <= LIST_ROOM && layer->nfree; i++)
+		page->entry[i] = cow_be64(layer->free_blocks[--layer->nfree] <<
+					  COW_ENTRY_SHIFT);
+	cow_page_seal(page, layer->hdr.v4.uuid, COW_LIST_LEVEL, index, block,
+		      layer->hdr.v4.generation + 1);
+	ret = env->io->pwrite(env->ctx, layer->fd, page, sizeof(*page),
+			      block << COW_BLOCK_SHIFT);
+	*next = block;
+	return ret;
+}
+
+int cow_free_store(struct layer *layer)
+{
+	const struct cow_env *env = &layer->chain->env;
+	struct cow_disk_page *page;
+	uint64_t index = 0, next = 0;
+	int ret = 0;
+
+	if (!layer->nfree)
+		return 0;
+	page = env->alloc(sizeof(*page));
+	if (!page)
+		return -ENOMEM;
+	while (!ret && layer->nfree)
+		ret = store_page(layer, page, index++, &next);
+	env->free(page, sizeof(*page));
+	if (!ret)
+		ret = env->io->sync(env->ctx, layer->fd);
+	if (!ret)
+		layer->hdr.v4.free_list = next;
+	return ret;
+}
+
+static int load_page(struct layer *layer, struct cow_disk_page *page,
+		     uint64_t block)
+{
+	const struct cow_env *env = &layer->chain->env;
+	int64_t got;
+
+	got = env->io->pread(env->ctx, layer->fd, page, sizeof(*page),
+			     block << COW_BLOCK_SHIFT);
+	if (got < (int64_t)sizeof(*page))
+		return got < 0 ? (int)got : -EBADMSG;
+	return cow_page_check(page, layer->hdr.v4.uuid, COW_LIST_LEVEL,
+			      cow_be64(page->index), block);
+}
+
+static void take_page(struct layer *layer, const struct cow_disk_page *page)
+{
+	unsigned int i;
+
+	for (i = 1; i <= LIST_ROOM; i++) {
+		uint64_t block = cow_be64(page->entry[i]) >> COW_ENTRY_SHIFT;
+
+		if (sane(layer, block) && layer->nfree < FREE_BLOCKS)
+			layer->free_blocks[layer->nfree++] = block;
+	}
+}
+
+int cow_free_load(struct layer *layer)
+{
+	const struct cow_env *env = &layer->chain->env;
+	uint64_t block = layer->hdr.v4.free_list;
+	struct cow_disk_page *page;
+	uint64_t last = UINT64_MAX;
+
+	if (!block)
+		return 0;
+	page = env->alloc(sizeof(*page));
+	if (!page)
+		return -ENOMEM;
+	layer->hdr.v4.free_list = 0;
+	/*
+	 * A list that can not be read only costs room. Positions fall towards
+	 * its end, which rules out a circle.
+	 */
+	while (sane(layer, block) && layer->nold < FREE_BLOCKS &&
+	       !load_page(layer, page, block) &&
+	       cow_be64(page->index) < last) {
+		last = cow_be64(page->index);
+		layer->old_blocks[layer->nold++] = block;
+		take_page(layer, page);
+		block = cow_be64(page->entry[0]) >> COW_ENTRY_SHIFT;
+	}
+	env->free(page, sizeof(*page));
+	return 0;
+}
+
+void cow_free_close(struct layer *layer)
+{
+	const struct cow_env *env = &layer->chain->env;
+	uint8_t buf[COW_SECTOR_SIZE];
+	struct cow_disk_v4 v4;
+
+	if (layer->ops != &cow_isam_ops || !layer->writable || layer->failed ||
+	    !layer->nfree || cow_commit_needed(layer) || cow_free_store(layer))
+		return;
+	v4 = layer->hdr.v4;
+	v4.generation++;
+	v4.owned = layer->staged;
+	cow_v4_emit(&v4, buf);
+	/* Should that fail, the older slot stands and the blocks have leaked */
+	if (!env->io->pwrite(env->ctx, layer->fd, buf, sizeof(buf),
+			     (v4.generation & 1) << COW_BLOCK_SHIFT))
+		env->io->sync(env->ctx, layer->fd);
+}
