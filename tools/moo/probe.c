@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine.h"
 #include "moo.h"
+#include "record.h"
 
 const char *moo_format_name(enum cow_format format)
 {

@@ -18,6 +18,7 @@
 
 #include "cow.h"
 #include "format.h"
+#include "record.h"
 
 struct chain;
 struct layer;
@@ -155,7 +156,6 @@ void cow_pages_drop(struct layer *layer);
  * @set: sectors of one stretch, on one page, change state in memory; stages
  * @prepare_set: find and pin the page for set() without reserving room
  * @loaded: check a page that was read
- * @stage_dirty: true if something waits for a commit
  */
 struct layer_ops {
 	int (*map)(struct layer *layer, uint64_t sector, uint64_t count,
@@ -375,12 +375,21 @@ struct flush_cycle {
 	struct cow_wait top_done;
 };
 
+/**
+ * struct chain - an open device
+ * @by_rank: [COW_MAX_DEPTH]; by_rank[0] is the base
+ * @run: those who were woken, for cow_run()
+ * @writes: all writes under way
+ * @requests: number of requests under way, reads and flushes too
+ * @raw: flag d: sector 0 is the guest's own
+ * @task: the snapshot or merge under way, or NULL
+ */
 struct chain {
 	struct common_file file;
 	struct cow_env env;
 	struct layer *top;
 	unsigned int depth;
-	struct layer **by_rank;	/* [COW_MAX_DEPTH]; by_rank[0] is the base */
+	struct layer **by_rank;
 	struct ipage_cache cache;
 	struct owner_cache owners;
 	struct cow_queue run;
@@ -388,13 +397,12 @@ struct chain {
 	struct sub *subs;
 	struct sub *free_subs;
 	struct cow_queue sub_waiters;
-	struct req *writes;	/* all writes under way */
+	struct req *writes;
 	unsigned int requests;
-	bool raw;		/* flag d: sector 0 is the guest's own */
+	bool raw;
 	bool unlocked;
 	bool durable;
 	bool peek;
-	bool dirty_since;	/* background commit due */
 	struct drain drain;
 	struct flush_cycle flush;
 	struct cow_task *task;
@@ -446,37 +454,10 @@ int cow_fail(struct cow_error *err, int ret, const char *fmt, ...)
 /* A short reason for an errno: "no space left on the host". */
 const char *cow_reason(int error);
 
-/* ---- records and names (may block) ------------------------------------- */
-
-/* Read the state record of a V1 to V3 or raw file; -ENODATA if there is none */
-int cow_record_load(const struct cow_env *env, int fd, const char *path,
-		    struct cow_record *rec);
-int cow_record_store(const struct cow_env *env, int fd, const char *path,
-		     const struct cow_record *rec);
-int cow_record_remove(const struct cow_env *env, int fd, const char *path);
-
-/* V4: read slots and pick the newest; read and check a name. */
-int cow_v4_load(const struct cow_env *env, int fd, struct cow_disk_v4 *v4,
-		const char **why);
-int cow_v4_name(const struct cow_env *env, int fd,
-		const struct cow_disk_name *ref, unsigned int block,
-		char name[COW_PATH_MAX]);
-
-/* Write @name into the copy that @ref does not name; returns its reference. */
-int cow_v4_put_name(const struct cow_env *env, int fd, unsigned int block,
-		    const struct cow_disk_name *old, const char *name,
-		    struct cow_disk_name *ref);
-
 static inline bool cow_same_file(const struct io_id *a, const struct io_id *b)
 {
 	return a->dev == b->dev && a->ino == b->ino;
 }
-
-/*
- * Write a complete V4 file through @fd: both slots, the parent's name; synced.
- * hdr->v4 is what the first slot shall say, but for uuid, generation, end.
- */
-int cow_v4_format(const struct cow_env *env, int fd, struct cow_header *hdr);
 
 /* Describe @parent in @v4: format, identity. */
 void cow_v4_identify(struct cow_disk_v4 *v4, const struct layer *parent);

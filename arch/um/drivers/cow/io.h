@@ -80,6 +80,7 @@ struct io_inline {
 	bool off;
 	struct io_inline_file {
 		uint64_t until;		/* hand over until then */
+		uint64_t watch;		/* look closer until then */
 		uint64_t hold;		/* how long the next time */
 		int fd;
 		enum { IO_READ_NOWAIT, IO_READ_PLAIN, IO_READ_NEVER } read;

@@ -7,13 +7,16 @@
  * What the host has cached is read with RWF_NOWAIT. File systems that refuse
  * that flag are asked plainly if they live in memory, else not at all. Writes
  * go to the host's page cache, but a host that throttles its writers makes them
- * wait: a call that took long is answered by handing over for a while, twice as
- * long each time that the host is still slow when it is tried again.
+ * wait. A call that took long is the reason to look closer for a second: it may
+ * just have lost the CPU to others. If another one takes long, and did wait,
+ * everything is handed over for a while, twice as long each time that the host
+ * is still slow when it is tried again.
  *
  * Invariant: never blocks but in a plain call, and that is timed.
  */
 #include <errno.h>
 #include <linux/magic.h>
+#include <sys/resource.h>
 #include <sys/vfs.h>
 
 #include "io.h"
@@ -21,6 +24,7 @@
 
 #define MSEC		1000000ull
 #define SLOW		(2 * MSEC)
+#define WATCH		(1000 * MSEC)
 #define HOLD_FIRST	(100 * MSEC)
 #define HOLD_MOST	(6400 * MSEC)
 
@@ -32,19 +36,24 @@ static struct io_inline_file *file_of(struct io_inline *in, int fd)
 	if (file->fd != fd || !file->hold) {
 		file->fd = fd;
 		file->until = 0;
+		file->watch = 0;
 		file->hold = HOLD_FIRST;
 		file->read = IO_READ_NOWAIT;
 	}
 	return file;
 }
 
-static void judge(struct io_inline_file *file, uint64_t start, uint64_t end)
+/* How often this thread gave up the CPU because it had to wait. */
+static long waits(void)
 {
-	if (end - start < SLOW) {
-		file->hold = HOLD_FIRST;
-		return;
-	}
-	file->until = end + file->hold;
+	struct rusage usage;
+
+	return getrusage(RUSAGE_THREAD, &usage) ? 0 : usage.ru_nvcsw;
+}
+
+static void hold(struct io_inline_file *file, uint64_t now)
+{
+	file->until = now + file->hold;
 	if (file->hold < HOLD_MOST)
 		file->hold *= 2;
 }
@@ -66,13 +75,26 @@ static bool move(struct io_desc *desc, bool nowait)
 
 static bool move_plainly(struct io_inline_file *file, struct io_desc *desc)
 {
-	uint64_t start = io_host_now(NULL);
+	uint64_t end, start = io_host_now(NULL);
+	bool watched = start < file->watch;
+	long before;
 	bool done;
 
 	if (start < file->until)
 		return false;
+	before = watched ? waits() : 0;
 	done = move(desc, false);
-	judge(file, start, io_host_now(NULL));
+	end = io_host_now(NULL);
+	if (end - start < SLOW) {
+		if (!watched)
+			file->hold = HOLD_FIRST;
+		return done;
+	}
+	if (watched && waits() != before)
+		hold(file, end);
+	file->watch = file->until + WATCH;
+	if (file->watch < end + WATCH)
+		file->watch = end + WATCH;
 	return done;
 }
 

@@ -200,6 +200,27 @@ static int check_loop(struct opening *open, const struct layer *parent)
 	return 0;
 }
 
+/*
+ * Below V1 to V3 lies raw data. What begins like a COW file was hardly meant
+ * so: refused rather than shown byte for byte. It is never opened as one.
+ */
+static int check_plain(struct opening *open, const struct layer *layer,
+		       const struct layer *parent)
+{
+	const struct cow_env *env = &open->chain->env;
+	uint8_t magic[4];
+	int64_t got;
+
+	if (layer->hdr.format == COW_V4 || open->args->raw)
+		return 0;
+	got = env->io->pread(env->ctx, parent->fd, magic, sizeof(magic), 0);
+	if (got < (int64_t)sizeof(magic) || !cow_is_magic(magic))
+		return 0;
+	return cow_fail(open->err, -EINVAL,
+			"%s: its parent %s is a COW file, and V%u can only lie on raw data; make a V4 file over it",
+			layer->path, parent->path, layer->hdr.format);
+}
+
 static int open_parent(struct opening *open, struct layer *layer)
 {
 	struct layer *parent;
@@ -221,6 +242,8 @@ static int open_parent(struct opening *open, struct layer *layer)
 	if (!ret)
 		ret = cow_layer_identify(parent, cow_parent_expect(layer),
 					 open->err);
+	if (!ret)
+		ret = check_plain(open, layer, parent);
 	if (!ret)
 		ret = check_parent(open, layer, parent);
 	return ret;

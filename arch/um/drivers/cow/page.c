@@ -256,7 +256,6 @@ void cow_page_dirty(struct ipage *page)
 	struct layer *layer = page->layer;
 	unsigned int level = layer->ops == &cow_isam_ops ? page->key >> 56 : 0;
 
-	layer->chain->dirty_since = true;
 	if (page->dirty)
 		return;
 	lru_remove(page);

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * State records, V4 header slots and names: small metadata of one file.
+ *
+ * Duty: what record.c offers to the engine's other files, and to tools that
+ * look at a file without opening its chain. Everything here may block, on any
+ * thread; memory comes from @env.
+ */
+#ifndef COW_RECORD_H
+#define COW_RECORD_H
+
+#include "format.h"
+
+/**
+ * cow_record_load() - read the state record of a V1 to V3 or raw file
+ * @fd: the file
+ * @path: its name, to find the sidecar beside it
+ * @rec: filled on success
+ *
+ * Return: 0, -ENODATA if there is none, -EBADMSG or -EINVAL if it is damaged,
+ * or what the host said.
+ */
+int cow_record_load(const struct cow_env *env, int fd, const char *path,
+		    struct cow_record *rec);
+
+/**
+ * cow_record_store() - write a state record; durable on return
+ *
+ * The extended attribute user.moo, or the sidecar @path.moo where the file
+ * system has none or no room in them. A crash shows the old record or the new.
+ *
+ * Return: 0, -EOPNOTSUPP for a block device, or what the host said.
+ */
+int cow_record_store(const struct cow_env *env, int fd, const char *path,
+		     const struct cow_record *rec);
+
+/**
+ * cow_record_remove() - forget the record, wherever it stands; durable
+ */
+int cow_record_remove(const struct cow_env *env, int fd, const char *path);
+
+/**
+ * cow_v4_load() - the header in force: the whole slot of the higher generation
+ * @v4: filled, in host byte order, on success
+ * @why: on failure a constant half sentence for people
+ *
+ * Return: 0, -EBADMSG if neither slot is whole, -EINVAL, -ENOTSUP, -EIO.
+ */
+int cow_v4_load(const struct cow_env *env, int fd, struct cow_disk_v4 *v4,
+		const char **why);
+
+/**
+ * cow_v4_name() - read the name that @ref refers to, from @block or the next
+ *
+ * Return: 0 (@name is "" if there is none), -EBADMSG, or what the host said.
+ */
+int cow_v4_name(const struct cow_env *env, int fd,
+		const struct cow_disk_name *ref, unsigned int block,
+		char name[COW_PATH_MAX]);
+
+/**
+ * cow_v4_put_name() - store @name in the copy that @old does not refer to
+ * @ref: what the next header has to say
+ *
+ * Durable on return, in force only with that header.
+ */
+int cow_v4_put_name(const struct cow_env *env, int fd, unsigned int block,
+		    const struct cow_disk_name *old, const char *name,
+		    struct cow_disk_name *ref);
+
+/**
+ * cow_v4_format() - make an empty V4 file of the file behind @fd
+ * @hdr: parent, size, and of v4 the state and the parent's identity are used;
+ *	the rest is filled in
+ *
+ * Both slots and the parent's name; durable on return.
+ */
+int cow_v4_format(const struct cow_env *env, int fd, struct cow_header *hdr);
+
+#endif
