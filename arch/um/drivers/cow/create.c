@@ -52,7 +52,8 @@ static int write_file(const struct cow_env *env,
 
 	fd = env->io->create(env->ctx, args->name, args->mode, args->gid);
 	if (fd < 0)
-		return cow_fail(err, fd, "%s: %s", args->name, cow_reason(fd));
+		return cow_fail(err, fd, "%s: %s", args->name,
+				cow_reason_new(fd));
 	ret = fill(env, fd, version, hdr);
 	if (!ret)
 		ret = env->io->publish(env->ctx, fd, args->name);

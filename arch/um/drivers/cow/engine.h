@@ -454,6 +454,9 @@ int cow_fail(struct cow_error *err, int ret, const char *fmt, ...)
 /* A short reason for an errno: "no space left on the host". */
 const char *cow_reason(int error);
 
+/* The same, for a file that was to be made. */
+const char *cow_reason_new(int error);
+
 static inline bool cow_same_file(const struct io_id *a, const struct io_id *b)
 {
 	return a->dev == b->dev && a->ino == b->ino;

@@ -61,6 +61,13 @@ const char *cow_reason(int error)
 	return "the host reports an error";
 }
 
+const char *cow_reason_new(int error)
+{
+	if (error == -ENOENT)
+		return "its directory does not exist";
+	return cow_reason(error);
+}
+
 /* ---- life -------------------------------------------------------------- */
 
 static char *copy_path(const struct cow_env *env, const char *path)
@@ -313,7 +320,11 @@ static int identify_cow(struct layer *layer, const void *buf, size_t len,
 
 	if (!version && expect == COW_EXPECT_ANY)
 		return identify_raw(layer, err);
-	if (version <= 0)
+	if (version < 0)
+		return cow_fail(err, -EINVAL,
+				"%s: it begins like a COW file, but has no version that exists; look at it with moo check",
+				layer->path);
+	if (!version)
 		return cow_fail(err, -EINVAL,
 				"%s: it is not the COW file that its child names; bring that one back",
 				layer->path);

@@ -5,12 +5,12 @@
  *
  * Duty: the protocol and its order on disk.
  *
+ *	GUARD      what would become sector 0 of a raw file is looked at
  *	MARK       the top says durably that it is being drained, so that a
  *	           parent that has changed is no reason to refuse the chain
  *	FLUSH      nothing is left of what was staged before
  *	ACTIVATE   from here on writes go to the parent
  *	WRITERS    writes that began before finish on the top
- *	GUARD      what would become sector 0 of a raw file is looked at
  *	FIND       the next stretch that the top still owns is the next window
  *	HOLD       writes to the window wait; those under way finish
  *	COPY       the window is copied; ownership changes as pieces succeed
@@ -37,12 +37,12 @@
 #define WINDOW_SECTORS	2048u
 
 enum {
+	MERGE_GUARD,
+	MERGE_GUARD_READ,
 	MERGE_MARK,
 	MERGE_FLUSH,
 	MERGE_ACTIVATE,
 	MERGE_WRITERS,
-	MERGE_GUARD,
-	MERGE_GUARD_READ,
 	MERGE_FIND,
 	MERGE_HOLD,
 	MERGE_COPY,
@@ -346,7 +346,7 @@ static int guard(struct merge *merge)
 	struct cow_run run;
 	int ret;
 
-	work->state = MERGE_FIND;
+	work->state = MERGE_MARK;
 	if (chain->raw)
 		return 0;
 	ret = merge->top->ops->map(merge->top, 0, 1, &run, &page);
@@ -372,7 +372,7 @@ static int guard(struct merge *merge)
 
 static int guard_read(struct merge *merge)
 {
-	merge->work.state = MERGE_FIND;
+	merge->work.state = MERGE_MARK;
 	if (merge->work.call.result < 0)
 		return merge->work.call.result;
 	return cow_is_magic(merge->sector) ? -EPERM : 0;
@@ -550,7 +550,7 @@ static int begin(struct merge *merge)
 	case MERGE_WRITERS:
 		if (merge->top->writers)
 			return cow_work_wait(work, &merge->top->idle);
-		work->state = MERGE_GUARD;
+		work->state = MERGE_FIND;
 		return 0;
 	}
 	return 1;

@@ -171,6 +171,27 @@ static bool parent_fits(const struct layer *layer, const struct layer *parent)
 	       layer->hdr.mtime == (uint32_t)parent->st.mtime_sec;
 }
 
+static int changed_parent(struct opening *open, const struct layer *layer,
+			  const struct layer *parent)
+{
+	const struct cow_disk_v4 *v4 = &layer->hdr.v4;
+	bool is_v4 = layer->hdr.format == COW_V4;
+
+	if (is_v4 && v4->parent_format == COW_PARENT_V4)
+		return cow_fail(open->err, -ESTALE,
+				"%s: its parent %s was written since, or is another file; bring the old one back",
+				layer->path, parent->path);
+	return cow_fail(open->err, -ESTALE,
+			"%s: its parent %s has changed since (size %llu, time %lld; was size %llu, time %lld); bring the old one back, or its time with touch -d @TIME",
+			layer->path, parent->path,
+			(unsigned long long)parent->st.size,
+			(long long)parent->st.mtime_sec,
+			(unsigned long long)(is_v4 ? v4->parent_size :
+						     layer->hdr.size),
+			(long long)(is_v4 ? (int64_t)v4->parent_mtime_sec :
+					    layer->hdr.mtime));
+}
+
 static int check_parent(struct opening *open, const struct layer *layer,
 			const struct layer *parent)
 {
@@ -180,11 +201,7 @@ static int check_parent(struct opening *open, const struct layer *layer,
 				layer->path, parent->path);
 	if (identity_excused(layer) || parent_fits(layer, parent))
 		return 0;
-	return cow_fail(open->err, -ESTALE,
-			"%s: its parent %s has changed since (size %llu, time %lld); bring the old one back, or its time with touch -d",
-			layer->path, parent->path,
-			(unsigned long long)parent->st.size,
-			(long long)parent->st.mtime_sec);
+	return changed_parent(open, layer, parent);
 }
 
 static int check_loop(struct opening *open, const struct layer *parent)

@@ -317,7 +317,7 @@ static int prepare(struct snapshot *snap, const char *name,
 	if (!ret)
 		ret = make_file(snap);
 	if (ret)
-		return cow_fail(err, ret, "%s: %s", name, cow_reason(ret));
+		return cow_fail(err, ret, "%s: %s", name, cow_reason_new(ret));
 	ret = cow_layer_open(chain, snap->name, COW_EXPECT_COW, &snap->top,
 			     err);
 	if (!ret)
