@@ -128,9 +128,6 @@ check-boot: moo kernel
 demo: moo kernel
 	$(Q)scripts/demo.sh
 
-bench: moo kernel
-	$(Q)scripts/bench.sh
-
 # Installation
 
 MAN_PAGES := $(wildcard Documentation/*.1)
@@ -157,7 +154,6 @@ help:
 	@echo '  check-fast   those that need no kernel and no root'
 	@echo '  check-style  checkpatch, cppcheck, shellcheck'
 	@echo '  check-boot   those that run a guest'
-	@echo '  bench        measure'
 	@echo '  patches      lay files and patches over the kernel tree, and verify'
 	@echo '  install      moo and man pages to PREFIX, under DESTDIR'
 	@echo '  clean        remove build/'
@@ -165,4 +161,4 @@ help:
 	@echo './bootstrap TARGET installs the Debian packages that are missing first.'
 
 .PHONY: all moo kernel $(BUILD)/linux patches
-.PHONY: check-fast check check-style check-boot demo bench install clean help
+.PHONY: check-fast check check-style check-boot demo install clean help
