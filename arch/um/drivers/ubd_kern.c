@@ -22,6 +22,7 @@
 #include <linux/completion.h>
 #include <linux/ctype.h>
 #include <linux/delay.h>
+#include <linux/file.h>
 #include <linux/hdreg.h>
 #include <linux/init.h>
 #include <linux/major.h>
@@ -992,6 +993,9 @@ static int ubd_remove(struct ubd *dev, char **error)
 
 	if (!dev->disk)
 		return -ENODEV;
+	/* A disk that was just added may still be closed by its own scan. */
+	if (disk_openers(dev->disk))
+		flush_delayed_fput();
 	if (disk_openers(dev->disk))
 		return -EBUSY;
 	ret = ubd_claim(dev);

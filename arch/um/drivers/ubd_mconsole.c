@@ -26,12 +26,14 @@
 
 #define PIECE		(MCONSOLE_MAX_DATA - 1)
 #define STALL_WAIT	500	/* times 20 ms, for a client that does not read */
+#define BUSY_WAIT	25	/* times 20 ms, for work before this one */
 
 /**
  * struct job - a command that takes its time
  * @req: whom to answer
  * @answer: somebody waits; else the end is told on the host's console
- * @dev: claimed
+ * @dev: claimed while @fails runs
+ * @fails: the work
  * @told: percent in the last line of progress
  * @next: jiffies from when on there may be another
  */
@@ -40,6 +42,7 @@ struct job {
 	bool answer;
 	bool nowait;
 	struct ubd *dev;
+	bool (*fails)(struct job *job);
 	char name[MCONSOLE_MAX_DATA];
 	struct ubd_snapshot snap;
 	struct ubd_merge merge;
@@ -84,22 +87,17 @@ static void refuse(struct mc_request *req, const char *text)
 	mconsole_reply_len(req, text, min_t(size_t, strlen(text), PIECE), 1, 0);
 }
 
-static void job_refuse(struct job *job, const char *text)
+/* Tell how it ended: @job->text, which is an error if @failed. */
+static void job_answer(struct job *job, bool failed)
 {
-	size_t len = min_t(size_t, strlen(text), PIECE);
+	size_t len = min_t(size_t, strlen(job->text), PIECE);
 
-	if (job->answer)
-		send_piece(&job->req, text, len, 1, 0);
-	else
-		ubd_host_say(text);
-}
-
-static void job_answer(struct job *job)
-{
-	if (job->answer)
-		answer(&job->req, job->text);
-	else
+	if (!job->answer)
 		ubd_host_say(job->text);
+	else if (failed)
+		send_piece(&job->req, job->text, len, 1, 0);
+	else
+		answer(&job->req, job->text);
 }
 
 static char letter(const struct job *job)
@@ -163,41 +161,77 @@ static struct job *job_new(struct ubd *dev, const struct mc_request *req)
 	return job;
 }
 
-static void job_free(struct job *job)
+/* A merge is in the midst of it, and not at its first or last steps. */
+static bool draining(struct ubd *dev)
 {
-	ubd_release(job->dev);
-	kvfree(job);
+	unsigned long flags = ubd_enter();
+	struct common_file *file = ubd_file(dev);
+	struct cow_layer_info info;
+	bool yes;
+
+	yes = file && !cow_layer(file, 0, &info) &&
+	      info.state == COW_STATE_DRAINING;
+	ubd_leave(flags);
+	return yes;
 }
 
-/* Claim the device and begin; @main frees the job. NULL or what is wrong. */
-static const char *job_start(struct job *job, int (*main)(void *arg))
+/* NULL or what is wrong. Work that takes a moment only is waited for. */
+static const char *job_claim(struct job *job)
+{
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < BUSY_WAIT; i++) {
+		ret = ubd_claim(job->dev);
+		if (ret != -EBUSY)
+			return ret ? "it is not configured" : NULL;
+		if (draining(job->dev))
+			break;
+		msleep(20);
+	}
+	return "a snapshot or merge of it is under way; wait for its end";
+}
+
+static void job_error(struct job *job, const char *error)
+{
+	snprintf(job->text, sizeof(job->text), "ubd%c: %s", letter(job),
+		 error);
+	job_answer(job, true);
+}
+
+/*
+ * The device is free again before the client learns that it can go on. Reclaim
+ * in here must not wait for the device that is being worked on.
+ */
+static int job_main(void *arg)
+{
+	unsigned int noio = memalloc_noio_save();
+	struct job *job = arg;
+	const char *error = job_claim(job);
+	bool failed;
+
+	if (error) {
+		job_error(job, error);
+	} else {
+		failed = job->fails(job);
+		ubd_release(job->dev);
+		job_answer(job, failed);
+	}
+	kvfree(job);
+	memalloc_noio_restore(noio);
+	return 0;
+}
+
+/* Do @fails on a thread; it says whether it failed, and why in job->text. */
+static void job_run(struct job *job, bool (*fails)(struct job *job))
 {
 	struct task_struct *thread;
 
-	switch (ubd_claim(job->dev)) {
-	case 0:
-		break;
-	case -EBUSY:
-		return "a snapshot or merge of it is under way; wait for its end";
-	default:
-		return "it is not configured";
-	}
-	thread = kthread_run(main, job, "ubd%c-job", letter(job));
+	job->fails = fails;
+	thread = kthread_run(job_main, job, "ubd%c-job", letter(job));
 	if (!IS_ERR(thread))
-		return NULL;
-	ubd_release(job->dev);
-	return "no memory in the guest for a thread";
-}
-
-static void job_run(struct job *job, int (*main)(void *arg))
-{
-	const char *error = job_start(job, main);
-
-	if (!error)
 		return;
-	snprintf(job->text, sizeof(job->text), "ubd%c: %s", letter(job),
-		 error);
-	job_refuse(job, job->text);
+	job_error(job, "no memory in the guest for a thread");
 	kvfree(job);
 }
 
@@ -213,34 +247,34 @@ static void snapshot_done(struct job *job)
 	snprintf(job->text, sizeof(job->text),
 		 "ubd%c: %s on %s, paused %llu.%02u ms", letter(job),
 		 result->top, result->frozen, pause, hundredths);
-	job_answer(job);
 }
 
-static void snapshot_work(struct job *job)
+/* How a task ended: true if badly, and job->text says why. */
+static bool task_failed(struct job *job, const struct cow_task *task)
+{
+	if (!task->result)
+		return false;
+	strscpy(job->text, task->error.text, sizeof(job->text));
+	return true;
+}
+
+static bool snapshot_fails(struct job *job)
 {
 	struct ubd_snapshot *snap = &job->snap;
+	bool failed;
 
 	snap->file = ubd_file(job->dev);
 	snap->args.name = job->name;
 	if (ubd_call(ubd_host_snapshot, snap)) {
-		job_refuse(job, snap->err.text);
-		return;
+		strscpy(job->text, snap->err.text, sizeof(job->text));
+		return true;
 	}
 	ubd_step(job->dev, snap->task, NULL, NULL);
-	if (snap->task->result)
-		job_refuse(job, snap->task->error.text);
-	else
+	failed = task_failed(job, snap->task);
+	if (!failed)
 		snapshot_done(job);
 	ubd_call(ubd_host_snapshot_end, snap->task);
-}
-
-static int snapshot_main(void *arg)
-{
-	struct job *job = arg;
-
-	snapshot_work(job);
-	job_free(job);
-	return 0;
+	return failed;
 }
 
 /* ---- the table --------------------------------------------------------- */
@@ -424,7 +458,7 @@ void mconsole_snapshot(struct mc_request *req)
 			return;
 		}
 		strscpy(job->name, name, sizeof(job->name));
-		job_run(job, snapshot_main);
+		job_run(job, snapshot_fails);
 	}
 }
 
@@ -465,7 +499,6 @@ static void merge_done(struct job *job)
 	snprintf(job->text, sizeof(job->text),
 		 "ubd%c: %s is the top again, %llu MiB merged", letter(job),
 		 progress->top, mib(progress->total));
-	job_answer(job);
 }
 
 /* From here on the client is not waiting. */
@@ -473,40 +506,29 @@ static void detach(struct job *job)
 {
 	snprintf(job->text, sizeof(job->text),
 		 "ubd%c: merging in the background", letter(job));
-	job_answer(job);
+	job_answer(job, false);
 	job->answer = false;
 }
 
-static void merge_work(struct job *job)
+static bool merge_fails(struct job *job)
 {
 	struct ubd_merge *merge = &job->merge;
+	bool failed;
 
 	merge->file = ubd_file(job->dev);
 	job->next = jiffies + HZ;
 	if (ubd_call(ubd_host_merge, merge)) {
-		job_refuse(job, merge->err.text);
-		return;
+		strscpy(job->text, merge->err.text, sizeof(job->text));
+		return true;
 	}
 	if (job->nowait)
 		detach(job);
 	ubd_step(job->dev, merge->task, merge_tick, job);
-	if (merge->task->result)
-		job_refuse(job, merge->task->error.text);
-	else
+	failed = task_failed(job, merge->task);
+	if (!failed)
 		merge_done(job);
 	ubd_call(ubd_host_merge_end, merge->task);
-}
-
-/* Reclaim in here must not wait for the device that is being merged. */
-static int merge_main(void *arg)
-{
-	unsigned int noio = memalloc_noio_save();
-	struct job *job = arg;
-
-	merge_work(job);
-	job_free(job);
-	memalloc_noio_restore(noio);
-	return 0;
+	return failed;
 }
 
 void ubd_resume_merge(struct ubd *dev)
@@ -516,7 +538,7 @@ void ubd_resume_merge(struct ubd *dev)
 	if (!job)
 		return;
 	job->merge.args.resume = true;
-	job_run(job, merge_main);
+	job_run(job, merge_fails);
 }
 
 static bool merge_word(struct job *job, const char *word)
@@ -556,7 +578,7 @@ static void merge_command(struct mc_request *req, struct ubd *dev,
 	}
 	unknown = merge_words(job, words);
 	if (!unknown) {
-		job_run(job, merge_main);
+		job_run(job, merge_fails);
 		return;
 	}
 	snprintf(text, sizeof(text),

@@ -63,6 +63,20 @@ static int write_file(const struct cow_env *env,
 	return ret;
 }
 
+/*
+ * What the new file says about its parent must not be lost by a crash. A file
+ * system that is read-only has nothing to sync.
+ */
+static int sync_parent(const struct cow_env *env, const struct layer *parent,
+		       struct cow_error *err)
+{
+	int ret = env->io->sync(env->ctx, parent->fd);
+
+	if (!ret || ret == -EINVAL || ret == -EROFS)
+		return 0;
+	return cow_fail(err, ret, "%s: %s", parent->path, cow_reason(ret));
+}
+
 static int over_parent(const struct cow_env *env,
 		       const struct cow_create_args *args,
 		       const struct layer *parent, struct cow_header *hdr,
@@ -70,6 +84,7 @@ static int over_parent(const struct cow_env *env,
 {
 	unsigned int version = args->version;
 	bool raw = parent->hdr.format == COW_RAW;
+	int ret;
 
 	if (!version)
 		version = raw ? COW_V3 : COW_V4;
@@ -85,7 +100,8 @@ static int over_parent(const struct cow_env *env,
 	hdr->size = raw && version == COW_V3 ?
 		    parent->st.size : parent->sectors << COW_SECTOR_SHIFT;
 	cow_v4_identify(&hdr->v4, parent);
-	return write_file(env, args, version, hdr, err);
+	ret = sync_parent(env, parent, err);
+	return ret ? ret : write_file(env, args, version, hdr, err);
 }
 
 static int alone(const struct cow_env *env, const struct cow_create_args *args,

@@ -17,7 +17,9 @@
 #include <errno.h>
 #include <linux/magic.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "io.h"
 #include "io_host.h"
@@ -43,12 +45,17 @@ static struct io_inline_file *file_of(struct io_inline *in, int fd)
 	return file;
 }
 
-/* How often this thread gave up the CPU because it had to wait. */
+/*
+ * How often this thread gave up the CPU because it had to wait. Not by the C
+ * library: the guest's kernel has a getrusage() of its own.
+ */
 static long waits(void)
 {
 	struct rusage usage;
 
-	return getrusage(RUSAGE_THREAD, &usage) ? 0 : usage.ru_nvcsw;
+	if (syscall(SYS_getrusage, RUSAGE_THREAD, &usage))
+		return 0;
+	return usage.ru_nvcsw;
 }
 
 static void hold(struct io_inline_file *file, uint64_t now)
@@ -92,9 +99,7 @@ static bool move_plainly(struct io_inline_file *file, struct io_desc *desc)
 	}
 	if (watched && waits() != before)
 		hold(file, end);
-	file->watch = file->until + WATCH;
-	if (file->watch < end + WATCH)
-		file->watch = end + WATCH;
+	file->watch = (file->until > end ? file->until : end) + WATCH;
 	return done;
 }
 
