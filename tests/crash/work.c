@@ -1,0 +1,509 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The machine while it has power: requests, snapshots, merges, reopens.
+ *
+ * Duty: random steps, and telling the oracle of them.
+ *
+ * Invariants: no two requests under way touch the same sector, so that the
+ * order of versions is the order of their submission.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tap.h"
+#include "world.h"
+
+#define SPAN		96u	/* sectors of one request */
+#define PATIENCE	100000u
+
+/* ---- requests ---------------------------------------------------------- */
+
+void world_flights(struct world *w)
+{
+	unsigned int i;
+
+	for (i = 0; i < WORLD_FLIGHTS; i++)
+		w->flight[i].buf = malloc(SPAN * COW_SECTOR_SIZE);
+}
+
+void world_forget(struct world *w)
+{
+	unsigned int i;
+
+	for (i = 0; i < WORLD_FLIGHTS; i++)
+		free(w->flight[i].buf);
+	for (i = 0; i < w->nfrozen; i++) {
+		if (!w->frozen[i].borrowed)
+			free(w->frozen[i].content);
+	}
+	free(w->at_swap);
+	oracle_exit(&w->oracle);
+}
+
+static uint64_t first_of(const struct flight *f)
+{
+	return f->io.offset / COW_SECTOR_SIZE;
+}
+
+static uint64_t count_of(const struct flight *f)
+{
+	return f->io.len / COW_SECTOR_SIZE;
+}
+
+static void compare(struct world *w, uint64_t sector, uint64_t id,
+		    const char *what)
+{
+	const char *why = oracle_alive(&w->oracle, sector, id);
+
+	if (why)
+		world_fail(w, "%s: sector %llu shows %s (%llx)", what,
+			   (unsigned long long)sector, why,
+			   (unsigned long long)id);
+}
+
+static void land(struct world *w, struct flight *f)
+{
+	uint64_t first = first_of(f), count = count_of(f), i;
+
+	f->busy = false;
+	if (f->io.result) {
+		world_fail(w, "request %d failed: %d", f->io.op, f->io.result);
+		return;
+	}
+	switch (f->io.op) {
+	case COMMON_READ:
+		for (i = 0; i < count; i++)
+			compare(w, first + i,
+				content_id(f->buf + i * COW_SECTOR_SIZE,
+					   first + i), "a read");
+		break;
+	case COMMON_FLUSH:
+		oracle_flushed(&w->oracle, f->flush);
+		break;
+	default:
+		oracle_ack(&w->oracle, first, count,
+			   f->io.flags & COMMON_FUA);
+	}
+	world_trace(w, "answer to %d at %llu + %llu", f->io.op,
+		    (unsigned long long)first, (unsigned long long)count);
+}
+
+static void flight_done(struct common_io *io)
+{
+	struct flight *f = (struct flight *)io;
+
+	f->over = true;
+}
+
+static void land_all(struct world *w)
+{
+	unsigned int i;
+
+	for (i = 0; i < WORLD_FLIGHTS; i++) {
+		if (w->flight[i].busy && w->flight[i].over)
+			land(w, &w->flight[i]);
+	}
+}
+
+static bool overlaps(struct world *w, uint64_t first, uint64_t count)
+{
+	unsigned int i;
+
+	for (i = 0; i < WORLD_FLIGHTS; i++) {
+		struct flight *f = &w->flight[i];
+
+		if (f->busy && first < first_of(f) + count_of(f) &&
+		    first_of(f) < first + count)
+			return true;
+	}
+	return false;
+}
+
+/* Most requests are small, and many hit where others have been before. */
+static void stretch(struct world *w, uint64_t *first, uint64_t *count)
+{
+	uint64_t max = world_pick(w, 8) ? 4 : SPAN;
+
+	*first = world_pick(w, w->sectors);
+	if (world_pick(w, 2) && w->sectors > 40)
+		*first = world_pick(w, 40);
+	*count = 1 + world_pick(w, max);
+	if (*count > w->sectors - *first)
+		*count = w->sectors - *first;
+}
+
+/* Tell the oracle; make the bytes of a write. */
+static void issue(struct world *w, struct flight *f)
+{
+	uint64_t first = first_of(f), count = count_of(f), id, i;
+
+	f->flush = oracle_flush(&w->oracle);
+	switch (f->io.op) {
+	case COMMON_WRITE:
+		id = oracle_write(&w->oracle, first, count);
+		for (i = 0; i < count; i++)
+			content_make(f->buf + i * COW_SECTOR_SIZE, first + i,
+				     id + i);
+		break;
+	case COMMON_ZEROES:
+		oracle_zeroes(&w->oracle, first, count);
+		break;
+	case COMMON_DISCARD:
+		oracle_discard(&w->oracle, first, count);
+		break;
+	default:
+		break;
+	}
+}
+
+static struct flight *free_flight(struct world *w)
+{
+	unsigned int i;
+
+	for (i = 0; i < WORLD_FLIGHTS; i++) {
+		if (!w->flight[i].busy)
+			return &w->flight[i];
+	}
+	return NULL;
+}
+
+static void start(struct world *w, enum common_op op)
+{
+	struct flight *f = free_flight(w);
+	uint64_t first = 0, count = 0;
+	int ret;
+
+	if (op != COMMON_FLUSH)
+		stretch(w, &first, &count);
+	if (!f || overlaps(w, first, count))
+		return;
+	f->io = (struct common_io){
+		.op = op,
+		.offset = first * COW_SECTOR_SIZE,
+		.len = count * COW_SECTOR_SIZE,
+		.vec = &f->vec,
+		.nvec = count ? 1 : 0,
+		.done = flight_done,
+	};
+	if ((op == COMMON_WRITE || op == COMMON_ZEROES) && !world_pick(w, 6))
+		f->io.flags = COMMON_FUA;
+	f->vec.base = f->buf;
+	f->vec.len = f->io.len;
+	f->busy = true;
+	f->over = false;
+	issue(w, f);
+	world_trace(w, "request %d at %llu + %llu%s", op,
+		    (unsigned long long)first, (unsigned long long)count,
+		    f->io.flags ? " FUA" : "");
+	ret = w->file->ops->submit(w->file, &f->io);
+	if (ret != -EINPROGRESS) {
+		f->io.result = ret;
+		land(w, f);
+	}
+}
+
+void world_mix(struct world *w)
+{
+	static const enum common_op ops[] = {
+		COMMON_READ, COMMON_WRITE, COMMON_WRITE, COMMON_WRITE,
+		COMMON_WRITE, COMMON_WRITE, COMMON_ZEROES, COMMON_DISCARD,
+		COMMON_FLUSH, COMMON_FLUSH,
+	};
+	uint64_t n;
+
+	start(w, ops[world_pick(w, ARRAY_SIZE(ops))]);
+	for (n = world_pick(w, 4); n; n--)
+		vdisk_pump(w->disk);
+	land_all(w);
+}
+
+/* A blocking call runs on a thread of its own: requests come and go. */
+void world_hook(void *world)
+{
+	struct world *w = world;
+
+	world_power(w);
+	if (!w->meanwhile || w->nested || !vdisk_in_call(w->disk) ||
+	    w->run->failed)
+		return;
+	w->nested = true;
+	world_mix(w);
+	w->nested = false;
+}
+
+void world_settle(struct world *w)
+{
+	unsigned int i;
+
+	do {
+		land_all(w);
+	} while (vdisk_pump(w->disk));
+	land_all(w);
+	for (i = 0; i < WORLD_FLIGHTS; i++) {
+		if (w->flight[i].busy)
+			world_fail(w, "a request hangs");
+		w->flight[i].busy = false;
+	}
+}
+
+/* ---- the whole device -------------------------------------------------- */
+
+static bool read_over;
+
+static void read_done(struct common_io *io)
+{
+	(void)io;
+	read_over = true;
+}
+
+/* The version of every sector; NULL if it can not be read. */
+uint64_t *world_read(struct world *w, struct common_file *file)
+{
+	uint8_t *buf = malloc(w->sectors * COW_SECTOR_SIZE);
+	struct cow_vec vec = { buf, w->sectors * COW_SECTOR_SIZE };
+	struct common_io io = {
+		.len = vec.len,
+		.vec = &vec,
+		.nvec = 1,
+		.done = read_done,
+	};
+	uint64_t *id = NULL, i;
+	int ret;
+
+	read_over = false;
+	ret = common_pread(file, &io);
+	if (ret == -EINPROGRESS) {
+		while (!read_over && vdisk_pump(w->disk))
+			;
+		ret = read_over ? io.result : -EDEADLK;
+	}
+	if (ret) {
+		world_fail(w, "reading all of it failed: %d", ret);
+	} else {
+		id = malloc(w->sectors * sizeof(*id));
+		for (i = 0; i < w->sectors; i++)
+			id[i] = content_id(buf + i * COW_SECTOR_SIZE, i);
+	}
+	free(buf);
+	return id;
+}
+
+void world_compare(struct world *w, const char *what)
+{
+	uint64_t *id = world_read(w, w->file);
+	uint64_t i;
+
+	for (i = 0; id && i < w->sectors; i++)
+		compare(w, i, id[i], what);
+	free(id);
+}
+
+int world_open(struct world *w)
+{
+	struct cow_open_args args = {
+		.name = w->boot,
+		.parent = w->two_names ? w->boot_parent : NULL,
+		.create = true,
+		.durable = w->durable,
+	};
+	struct cow_error err = { "" };
+	int ret = common_open(&w->env, &args, &w->file, &err);
+
+	if (!ret && w->file->read_only)
+		world_fail(w, "it opens read-only");
+	if (ret)
+		world_fail(w, "it does not open: %s", err.text);
+	return ret;
+}
+
+/* ---- tasks ------------------------------------------------------------- */
+
+static void top_name(struct world *w, unsigned int n, char name[WORLD_NAME])
+{
+	struct cow_layer_info info;
+
+	name[0] = 0;
+	if (!cow_layer(w->file, n, &info))
+		snprintf(name, WORLD_NAME, "%s", info.path);
+}
+
+static void snapshot(struct world *w)
+{
+	struct cow_snapshot_args args;
+	struct cow_error err = { "" };
+	char name[WORLD_NAME];
+	int ret;
+
+	if (w->nfrozen == WORLD_FROZEN)
+		return;
+	top_name(w, 0, w->old_top);
+	snprintf(name, sizeof(name), "/s%u", w->names++);
+	args.name = name;
+	ret = cow_snapshot_start(w->file, &args, &w->snapshot, &w->task, &err);
+	world_trace(w, "snapshot %s: %d", name, ret);
+	if (!ret) {
+		w->doing = TASK_SNAPSHOT;
+		w->swapped = false;
+		w->run->snapshots++;
+	} else if (ret != -EBUSY) {
+		world_fail(w, "no snapshot: %s", err.text);
+	}
+}
+
+/* The layer that takes the sectors of the top is not frozen any more. */
+static void thaw(struct world *w, const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < w->nfrozen; i++) {
+		struct frozen *frozen = &w->frozen[i];
+
+		if (strcmp(frozen->name, name))
+			continue;
+		if (!frozen->borrowed)
+			free(frozen->content);
+		*frozen = w->frozen[--w->nfrozen];
+		i--;
+	}
+}
+
+void world_merge(struct world *w, bool resume)
+{
+	struct cow_merge_args args = { .resume = resume };
+	struct cow_error err = { "" };
+	char top[WORLD_NAME], parent[WORLD_NAME];
+	struct cow_layer_info info;
+	int ret;
+
+	if (cow_depth(w->file) < 2)
+		return;
+	top_name(w, 0, top);
+	top_name(w, 1, parent);
+	/* What the boot arguments name, or lead through, has to stay. */
+	args.remove = top[1] == 's' && w->boot[1] != 's' && world_pick(w, 2);
+	args.force = !world_pick(w, 3);
+	cow_layer(w->file, 1, &info);
+	ret = cow_merge_start(w->file, &args, &w->progress, &w->task, &err);
+	world_trace(w, "merge %s into %s: %d", top, parent, ret);
+	if (ret == -EPERM)
+		return;
+	if (ret) {
+		world_fail(w, "no merge: %s", err.text);
+		return;
+	}
+	w->doing = TASK_MERGE;
+	w->run->merges++;
+	thaw(w, parent);
+	if (w->run->fault_on_parent)
+		vdisk_fault(w->disk, w->run->fault, info.id.ino);
+}
+
+static void snapshot_over(struct world *w)
+{
+	struct frozen *frozen = &w->frozen[w->nfrozen++];
+
+	*frozen = (struct frozen){ .content = w->at_swap };
+	strcpy(frozen->name, w->old_top);
+	w->at_swap = NULL;
+}
+
+static void task_over(struct world *w)
+{
+	int result = w->task->result;
+
+	world_trace(w, "task %d ends: %d", w->doing, result);
+	if (result)
+		world_fail(w, "a task failed: %s", w->task->error.text);
+	if (w->doing == TASK_SNAPSHOT) {
+		cow_snapshot_end(w->task);
+		if (!result)
+			snapshot_over(w);
+	} else {
+		cow_merge_end(w->task);
+		if (w->run->fault_on_parent)
+			vdisk_fault(w->disk, VDISK_SOUND, 0);
+	}
+	w->doing = TASK_NONE;
+	w->task = NULL;
+}
+
+void world_step_task(struct world *w)
+{
+	enum cow_step step = cow_task_step(w->task);
+	char top[WORLD_NAME];
+
+	world_trace(w, "step of task %d: %d", w->doing, step);
+	if (w->doing == TASK_SNAPSHOT && !w->swapped) {
+		top_name(w, 0, top);
+		w->swapped = strcmp(top, w->old_top);
+		if (w->swapped)
+			w->at_swap = oracle_freeze(&w->oracle);
+	}
+	if (step == COW_STEP_DONE)
+		task_over(w);
+	else if (step == COW_STEP_WAIT)
+		vdisk_pump(w->disk);
+	land_all(w);
+}
+
+/* ---- steps ------------------------------------------------------------- */
+
+/* Everything is acknowledged, and durable. */
+void world_flush(struct world *w)
+{
+	world_settle(w);
+	start(w, COMMON_FLUSH);
+	world_settle(w);
+}
+
+static void reopen(struct world *w)
+{
+	world_flush(w);
+	/* Now and then the administrator names the newest file. */
+	if (!world_pick(w, 4)) {
+		top_name(w, 0, w->boot);
+		w->two_names = false;
+	}
+	world_trace(w, "reopen %s", w->boot);
+	common_close(w->file);
+	w->file = NULL;
+	if (!world_open(w))
+		world_compare(w, "reopened");
+}
+
+void world_step(struct world *w)
+{
+	uint64_t n = world_pick(w, 100);
+
+	if (w->task && n < 50)
+		world_step_task(w);
+	else if (w->task || n < 70)
+		world_mix(w);
+	else if (n < 76)
+		cow_background(w->file);
+	else if (n < 84)
+		snapshot(w);
+	else if (n < 93)
+		world_merge(w, cow_merge_pending(w->file));
+	else if (n < 96)
+		reopen(w);
+	else
+		world_settle(w);
+	world_power(w);
+	/* The back end of a real machine is never asked, it just goes on. */
+	if (w->meanwhile && world_pick(w, 2))
+		vdisk_pump(w->disk);
+	land_all(w);
+}
+
+void world_end(struct world *w)
+{
+	unsigned int patience = PATIENCE;
+
+	while (w->task && --patience)
+		world_step_task(w);
+	if (!patience)
+		world_fail(w, "a task hangs");
+	world_settle(w);
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One workload from an empty disk to its end.
+ *
+ * Duty: the chain to begin with, and the frame around random steps.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rig.h"
+#include "tap.h"
+#include "world.h"
+
+#define LEAF		4032u	/* sectors that one V4 index page maps */
+
+uint64_t world_pick(struct world *w, uint64_t n)
+{
+	return tap_random(&w->seed) % n;
+}
+
+void world_fail(struct world *w, const char *fmt, ...)
+{
+	va_list args;
+
+	if (w->run->failed)
+		return;
+	va_start(args, fmt);
+	vsnprintf(w->run->text, sizeof(w->run->text), fmt, args);
+	va_end(args);
+	w->run->failed = true;
+}
+
+void world_trace(struct world *w, const char *fmt, ...)
+{
+	va_list args;
+
+	if (!w->run->trace)
+		return;
+	va_start(args, fmt);
+	printf("#%*s", 1 + 4 * (int)w->depth, "");
+	vprintf(fmt, args);
+	printf("\n");
+	va_end(args);
+}
+
+/* ---- memory: large pieces are mapped, where no sanitizer counts them ----- */
+
+static struct cow_env plain_env;
+static size_t in_use;
+
+static void *counting_alloc(size_t len)
+{
+	void *mem = plain_env.alloc(len);
+
+	in_use += mem ? len : 0;
+	return mem;
+}
+
+static void counting_free(void *mem, size_t len)
+{
+	in_use -= len;
+	plain_env.free(mem, len);
+}
+
+/* ---- the chain to begin with ------------------------------------------- */
+
+static void make_base(struct world *w)
+{
+	uint64_t len = w->sectors * COW_SECTOR_SIZE, i;
+	uint8_t *data = malloc(len);
+
+	for (i = 0; i < w->sectors; i++)
+		content_make(data + i * COW_SECTOR_SIZE, i,
+			     w->oracle.sector[i].version[0].id);
+	vdisk_put(w->disk, "/base", data, len);
+	free(data);
+	strcpy(w->boot, "/base");
+}
+
+/* What each layer has before the next one is put on it. */
+static void populate(struct world *w)
+{
+	unsigned int n = world_pick(w, 12);
+
+	if (world_open(w))
+		return;
+	while (n-- && !w->run->failed)
+		world_mix(w);
+	world_flush(w);
+	if (!w->run->failed)
+		world_compare(w, "while it was made");
+	common_close(w->file);
+	w->file = NULL;
+}
+
+static void add_layer(struct world *w, unsigned int version)
+{
+	struct cow_create_args args = {
+		.name = w->boot,
+		.parent = w->boot_parent,
+		.version = version,
+		.mode = 0600,
+		.gid = ~0u,
+	};
+	struct cow_error err = { "" };
+
+	strcpy(w->boot_parent, w->boot);
+	snprintf(w->boot, sizeof(w->boot), "/layer%u", w->names++);
+	if (cow_create(&w->env, &args, &err))
+		world_fail(w, "a layer can not be made: %s", err.text);
+	/* Its name is durable, and so is what stands behind it. */
+	world_crash(w);
+}
+
+static void build(struct world *w)
+{
+	static const unsigned int chains[][2] = {
+		{ 0, 0 }, { 3, 0 }, { 4, 0 }, { 3, 4 }, { 4, 4 },
+	};
+	const unsigned int *chain = chains[world_pick(w, ARRAY_SIZE(chains))];
+	unsigned int i;
+
+	make_base(w);
+	for (i = 0; i < 2 && chain[i] && !w->run->failed; i++) {
+		add_layer(w, chain[i]);
+		populate(w);
+	}
+	w->two_names = w->boot_parent[0] && world_pick(w, 2);
+	w->durable = !world_pick(w, 10);
+	world_trace(w, "seed %llu: %llu sectors, chain raw %u %u",
+		    (unsigned long long)w->seed,
+		    (unsigned long long)w->sectors, chain[0], chain[1]);
+}
+
+/* ---- the workload ------------------------------------------------------ */
+
+static void break_host(struct world *w)
+{
+	struct cow_layer_info info;
+
+	if (w->run->fault_on_parent)
+		return;
+	cow_layer(w->file, 0, &info);
+	vdisk_fault(w->disk, w->run->fault, info.id.ino);
+}
+
+static void work(struct world *w)
+{
+	unsigned int steps = 10 + world_pick(w, 120);
+
+	vdisk_async(w->disk, world_pick(w, 4), world_pick(w, 100));
+	if (world_open(w))
+		return;
+	break_host(w);
+	vdisk_hook(w->disk, world_hook, w);
+	w->checks = true;
+	w->meanwhile = true;
+	while (steps-- && w->file && !w->run->failed)
+		world_step(w);
+	w->checks = w->file && !w->run->failed;
+	if (!w->file)
+		return;
+	world_end(w);
+	world_power(w);
+	w->checks = false;
+	vdisk_hook(w->disk, NULL, NULL);
+	if (!w->run->failed)
+		world_compare(w, "at the end");
+}
+
+void world_run(struct run *run, uint64_t seed)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	struct rig rig;
+
+	rig_init(&rig, 0);
+	w->run = run;
+	w->seed = seed;
+	w->check_seed = ~seed;
+	w->disk = vdisk_new(seed ^ 0x5eed);
+	plain_env = rig.env;
+	w->env = rig.env;
+	w->env.alloc = counting_alloc;
+	w->env.free = counting_free;
+	w->env.io = &vdisk_ops;
+	w->env.ctx = w->disk;
+	w->sectors = 1 + world_pick(w, 200);
+	if (!world_pick(w, 12))
+		w->sectors = LEAF + 1 + world_pick(w, 2 * LEAF);
+	w->check_percent = 1 + world_pick(w, 10);
+	if (!world_pick(w, 10))
+		vdisk_no_attributes(w->disk);
+	world_flights(w);
+	oracle_init(&w->oracle, w->sectors, 1, NULL);
+	build(w);
+	if (!run->failed)
+		work(w);
+	common_close(w->file);
+	if (in_use)
+		world_fail(w, "%zu bytes of memory are lost", in_use);
+	in_use = 0;
+	world_forget(w);
+	vdisk_free(w->disk);
+	free(w);
+}
