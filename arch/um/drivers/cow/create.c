@@ -84,20 +84,22 @@ static int over_parent(const struct cow_env *env,
 {
 	unsigned int version = args->version;
 	bool raw = parent->hdr.format == COW_RAW;
+	bool plain = raw && !cow_layer_has_magic(parent);
 	int ret;
 
+	/* Only V4 can say that what looks like a COW file is raw. */
 	if (!version)
-		version = raw ? COW_V3 : COW_V4;
-	if (version == COW_V3 && !raw)
+		version = plain ? COW_V3 : COW_V4;
+	if (version == COW_V3 && !plain)
 		return cow_fail(err, -EINVAL,
-				"%s: V3 needs a raw parent, and %s is a COW; choose V4",
+				"%s: V3 needs a raw parent, and %s is a COW file or looks like one; choose V4",
 				args->name, parent->path);
 	if (parent->sectors >> (63 - COW_SECTOR_SHIFT))
 		return cow_fail(err, -EFBIG, "%s: %s", parent->path,
 				cow_reason(-EFBIG));
 	memcpy(hdr->parent, parent->path, strlen(parent->path) + 1);
 	hdr->mtime = parent->st.mtime_sec;
-	hdr->size = raw && version == COW_V3 ?
+	hdr->size = version == COW_V3 ?
 		    parent->st.size : parent->sectors << COW_SECTOR_SHIFT;
 	cow_v4_identify(&hdr->v4, parent);
 	ret = sync_parent(env, parent, err);

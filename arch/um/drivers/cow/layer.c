@@ -333,6 +333,15 @@ static int identify_cow(struct layer *layer, const void *buf, size_t len,
 	return identify_bitmap(layer, buf, len, err);
 }
 
+bool cow_layer_has_magic(const struct layer *layer)
+{
+	const struct cow_env *env = &layer->chain->env;
+	uint8_t magic[4];
+
+	return env->io->pread(env->ctx, layer->fd, magic, sizeof(magic), 0) ==
+	       sizeof(magic) && cow_is_magic(magic);
+}
+
 /*
  * A record that is about another file came here with a copy of its bytes. The
  * device number may change with a reboot of the host, the time of birth not.

@@ -38,6 +38,9 @@ int cow_layer_claim(struct layer *layer, unsigned int patience_ms,
 /* Is the record about this very file, and not one it was copied from? */
 bool cow_record_is_mine(const struct layer *layer);
 
+/* Does the file begin like a COW file, whatever it was opened as? */
+bool cow_layer_has_magic(const struct layer *layer);
+
 /* What a layer's header says about the layer below it. */
 enum cow_expect cow_parent_expect(const struct layer *layer);
 

@@ -224,14 +224,8 @@ static int check_loop(struct opening *open, const struct layer *parent)
 static int check_plain(struct opening *open, const struct layer *layer,
 		       const struct layer *parent)
 {
-	const struct cow_env *env = &open->chain->env;
-	uint8_t magic[4];
-	int64_t got;
-
-	if (layer->hdr.format == COW_V4 || open->args->raw)
-		return 0;
-	got = env->io->pread(env->ctx, parent->fd, magic, sizeof(magic), 0);
-	if (got < (int64_t)sizeof(magic) || !cow_is_magic(magic))
+	if (layer->hdr.format == COW_V4 || open->args->raw ||
+	    !cow_layer_has_magic(parent))
 		return 0;
 	return cow_fail(open->err, -EINVAL,
 			"%s: its parent %s is a COW file, and V%u can only lie on raw data; make a V4 file over it",
