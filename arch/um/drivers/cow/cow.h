@@ -554,9 +554,9 @@ struct cow_run {
  * @layer: layer to ask, 0 being the top; COW_MAP_CHAIN for the first owner
  * @sector: first sector
  * @count: sectors asked about
- * @run: the first stretch of them; its state is never COW_ABSENT for a chain
- *	with a base
- * @owner: with COW_MAP_CHAIN the layer found
+ * @run: the first stretch of them; COW_ABSENT for a chain: no layer has them,
+ *	and they read as zeros
+ * @owner: with COW_MAP_CHAIN the layer found, or the lowest one
  *
  * May block. Return: 0 or a negative errno.
  */

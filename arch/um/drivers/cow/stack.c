@@ -216,6 +216,8 @@ int cow_map(struct common_file *file, unsigned int n, uint64_t sector,
 
 	if (n == COW_MAP_CHAIN) {
 		err = cow_resolve(chain, sector, count, run, &layer, &page);
+		if (!err && !layer)
+			run->state = COW_ABSENT;
 		if (!err)
 			*owner = layer ? chain->depth - 1 - cow_rank(layer) :
 					 chain->depth - 1;
