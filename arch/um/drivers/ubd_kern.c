@@ -40,7 +40,7 @@
 #define UBD_DEPTH	128
 #define UBD_SEGMENTS	256
 #define UBD_SECTORS	(SZ_1M >> SECTOR_SHIFT)
-#define UBD_CLEAR	(SZ_1G >> SECTOR_SHIFT)
+#define UBD_CLEAR	(SZ_64M >> SECTOR_SHIFT)
 
 #define UBD_LOCK_RETRY	2000	/* ms; a killed machine's locks linger */
 #define UBD_IDLE_WAIT	1500	/* times 20 ms */

@@ -276,6 +276,9 @@ static int write_slot(struct layer *layer)
 	if (!commit->answered) {
 		v4.generation++;
 		v4.owned = layer->staged;
+		/* A foreign header may have counted wrongly. */
+		if (v4.owned > layer->sectors)
+			v4.owned = layer->sectors;
 		cow_v4_emit(&v4, commit->slot);
 		commit->slot_vec.base = commit->slot;
 		commit->slot_vec.len = COW_SECTOR_SIZE;
@@ -429,7 +432,8 @@ static void commit_end(struct layer *layer, int result)
 	}
 	commit->phase = COMMIT_IDLE;
 	cow_wake(chain, &commit->waiters, result);
-	cow_wake(chain, &chain->cache.waiters, 0);
+	/* Who waits for clean pages would wait for ever. */
+	cow_wake(chain, &chain->cache.waiters, result);
 	if (cow_queue_empty(&commit->next))
 		return;
 	commit->waiters = commit->next;
@@ -498,6 +502,9 @@ void cow_commit(struct layer *layer, struct cow_wait *wait)
 	if (layer->failed || !cow_commit_needed(layer)) {
 		if (layer == layer->chain->top)
 			release_flips(layer->chain);
+		if (layer->failed)
+			cow_wake(layer->chain, &layer->chain->cache.waiters,
+				 layer->failed);
 		cow_wake_one(layer->chain, wait, layer->failed);
 		return;
 	}
@@ -518,7 +525,7 @@ static void cycle_end(struct chain *chain, int result)
 	release_flips(chain);
 	flush->running = false;
 	cow_wake(chain, &flush->waiters, result);
-	if (cow_queue_empty(&flush->next) || flush->blocked)
+	if (cow_queue_empty(&flush->next) || flush->blocked || flush->held)
 		return;
 	flush->waiters = flush->next;
 	flush->next.head = NULL;
@@ -544,6 +551,12 @@ static void cycle_parent_done(struct cow_wait *wait)
 		cow_commit(chain->top, &chain->flush.top_done);
 }
 
+/* In a drain, and until a snapshot has settled, the parent changes too. */
+static bool parent_changes(const struct chain *chain)
+{
+	return chain->drain.active || chain->flush.blocked;
+}
+
 static void cycle_begin(struct chain *chain)
 {
 	struct flush_cycle *flush = &chain->flush;
@@ -551,8 +564,8 @@ static void cycle_begin(struct chain *chain)
 	flush->running = true;
 	flush->parent_done.run = cycle_parent_done;
 	flush->top_done.run = cycle_top_done;
-	if (chain->drain.active) {
-		chain->drain.hold_flips = true;
+	if (parent_changes(chain)) {
+		chain->drain.hold_flips = chain->drain.active;
 		cow_commit(chain->top->parent, &flush->parent_done);
 	} else {
 		cow_commit(chain->top, &flush->top_done);
@@ -563,7 +576,7 @@ void cow_flush(struct chain *chain, struct cow_wait *wait)
 {
 	struct flush_cycle *flush = &chain->flush;
 
-	if (flush->running || flush->blocked) {
+	if (flush->running || flush->blocked || flush->held) {
 		cow_queue_add(&flush->next, wait);
 		return;
 	}
@@ -571,11 +584,22 @@ void cow_flush(struct chain *chain, struct cow_wait *wait)
 	cycle_begin(chain);
 }
 
+bool cow_flush_hold(struct chain *chain, struct cow_wait *wait)
+{
+	struct flush_cycle *flush = &chain->flush;
+
+	flush->held = true;
+	if (flush->running)
+		cow_queue_add(&flush->waiters, wait);
+	return !flush->running;
+}
+
 void cow_flush_unblock(struct chain *chain)
 {
 	struct flush_cycle *flush = &chain->flush;
 
 	flush->blocked = false;
+	flush->held = false;
 	if (flush->running)
 		return;
 	if (!cow_queue_empty(&flush->next)) {
@@ -591,10 +615,11 @@ bool cow_flush_staged(struct chain *chain)
 {
 	struct flush_cycle *flush = &chain->flush;
 	bool staged = metadata_staged(chain->top) ||
-		      (chain->drain.active &&
+		      (parent_changes(chain) &&
 		       metadata_staged(chain->top->parent));
 
-	if (staged && !flush->running && !flush->blocked)
+	/* Of a snapshot not yet settled, nobody is told that it is durable. */
+	if (staged && !flush->running && !flush->held)
 		cycle_begin(chain);
 	return staged || flush->running;
 }

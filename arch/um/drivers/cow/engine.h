@@ -285,6 +285,16 @@ int cow_free_load(struct layer *layer);
 /* V4, may block, nobody else at work: put the list into a header. */
 void cow_free_close(struct layer *layer);
 
+/*
+ * Metadata of @layer could not be written where it may block. If that was a
+ * failed sync, the host has told it once and will not tell the next commit.
+ */
+static inline void cow_layer_suspect(struct layer *layer, int error)
+{
+	if (error == -EIO)
+		layer->failed = error;
+}
+
 /* Begin a commit, or join the one after the running one. */
 void cow_commit(struct layer *layer, struct cow_wait *wait);
 bool cow_commit_needed(const struct layer *layer);
@@ -312,6 +322,7 @@ struct sub {
 	uint64_t sector;
 	uint64_t count;
 	bool set;
+	bool guarded;		/* holds chain.guard */
 	enum cow_run_state state;
 	struct cow_wait wait;
 	struct cow_vec vec;
@@ -364,15 +375,30 @@ struct drain {
 
 /**
  * struct flush_cycle - flushes of a chain, one after the other
- * @blocked: a snapshot has not settled: nothing new may become durable
+ * @blocked: a snapshot has not settled: no flush may be answered
+ * @held: a merge waits for the end of the running one, to change the order of
+ *	layers before the next one begins
  */
 struct flush_cycle {
 	bool running;
 	bool blocked;
+	bool held;
 	struct cow_queue waiters;
 	struct cow_queue next;
 	struct cow_wait parent_done;
 	struct cow_wait top_done;
+};
+
+/**
+ * struct guard - the one way to sector 0 of a device that is not raw
+ * @copy: what is written, out of the guest's reach while it is checked
+ * @busy: a write of it is under way; others wait
+ */
+struct guard {
+	uint8_t *copy;
+	struct cow_vec vec;
+	bool busy;
+	struct cow_queue waiters;
 };
 
 /**
@@ -403,6 +429,7 @@ struct chain {
 	bool unlocked;
 	bool durable;
 	bool peek;
+	struct guard guard;
 	struct drain drain;
 	struct flush_cycle flush;
 	struct cow_task *task;
@@ -433,7 +460,10 @@ void cow_flush(struct chain *chain, struct cow_wait *wait);
 /* Commit what is staged, for nobody in particular. False: nothing is staged. */
 bool cow_flush_staged(struct chain *chain);
 
-/* The snapshot has settled: let held flushes go on. */
+/* Begin no other flush. False: @wait is woken when the running one is over. */
+bool cow_flush_hold(struct chain *chain, struct cow_wait *wait);
+
+/* The snapshot has settled, or the merge has done it: let flushes go on. */
 void cow_flush_unblock(struct chain *chain);
 
 int cow_submit(struct common_file *file, struct common_io *io);

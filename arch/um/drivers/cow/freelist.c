@@ -129,7 +129,10 @@ void cow_free_close(struct layer *layer)
 	struct cow_disk_v4 v4;
 
 	if (layer->ops != &cow_isam_ops || !layer->writable || layer->failed ||
-	    !layer->nfree || cow_commit_needed(layer) || cow_free_store(layer))
+	    !layer->nfree || cow_commit_needed(layer))
+		return;
+	/* Without a commit since it was taken over, the old list still holds. */
+	if (layer->nold || cow_free_store(layer))
 		return;
 	v4 = layer->hdr.v4;
 	v4.generation++;

@@ -212,9 +212,9 @@ static int copy_by_hand(const struct io_desc *desc, uint64_t done, char *buf)
 				    desc->src_offset + done);
 		if (got < 0)
 			return (int)got;
+		/* What is to be copied was once written: bytes are missing. */
 		if (!got)
-			return clear_and_grow(desc->fd, desc->offset + done,
-					      left);
+			return -EIO;
 		ret = io_host_pwrite(NULL, desc->fd, buf, (size_t)got,
 				     desc->offset + done);
 		if (ret)

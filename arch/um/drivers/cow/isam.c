@@ -323,30 +323,45 @@ static unsigned int disk_state(enum cow_run_state state)
 	return state == COW_ZERO ? COW_SECTOR_ZERO : COW_SECTOR_ABSENT;
 }
 
+/* Sectors of @entry that are owned. */
+static unsigned int entry_owned(uint64_t entry)
+{
+	uint64_t one = (entry | entry >> 1) & 0x5555u;
+
+	return ((one & 0x3333u) + (one >> 2 & 0x3333u)) % 15;
+}
+
+/* Two bits for each of @count sectors from @first on within a block. */
+static uint64_t states_mask(unsigned int first, unsigned int count)
+{
+	return ((1ull << (2 * count)) - 1) << (2 * first);
+}
+
 static void isam_set(struct layer *layer, struct ipage *page, uint64_t sector,
 		     uint64_t count, enum cow_run_state state)
 {
+	uint64_t pattern = disk_state(state) * 0x5555u;
 	uint64_t pos = sector % LEAF_SECTORS;
 	uint64_t end = pos + count;
-	uint64_t to = disk_state(state);
 
-	for (; pos < end; pos++) {
-		unsigned int n = pos % COW_BLOCK_SECTORS;
+	while (pos < end) {
+		unsigned int first = pos % COW_BLOCK_SECTORS;
+		unsigned int n = COW_BLOCK_SECTORS - first;
 		unsigned int e = pos / COW_BLOCK_SECTORS;
-		uint64_t entry = get_entry(page, e);
-		unsigned int was = sector_state(entry, n);
+		uint64_t was = get_entry(page, e);
+		uint64_t mask, now;
 
-		if (was == to)
+		if (n > end - pos)
+			n = end - pos;
+		mask = states_mask(first, n);
+		now = (was & ~mask) | (pattern & mask);
+		pos += n;
+		if (now == was)
 			continue;
-		if (was == COW_SECTOR_ABSENT) {
-			layer->owned++;
-			page->owned++;
-		} else if (to == COW_SECTOR_ABSENT) {
-			layer->owned--;
-			page->owned--;
-		}
-		entry &= ~(3ull << (2 * n));
-		put_entry(page, e, entry | to << (2 * n));
+		layer->owned += entry_owned(now);
+		layer->owned -= entry_owned(was);
+		page->owned += entry_owned(now) - entry_owned(was);
+		put_entry(page, e, now);
 		cow_page_dirty(page);
 	}
 	cow_page_unpin(page);
@@ -366,14 +381,6 @@ static bool entry_sane(const struct layer *layer, unsigned int level,
 	if ((states & (states >> 1)) & 0x5555u)
 		return false;
 	return block || !(states & 0x5555u);
-}
-
-/* Sectors of @entry that are owned. */
-static unsigned int entry_owned(uint64_t entry)
-{
-	uint64_t one = (entry | entry >> 1) & 0x5555u;
-
-	return ((one & 0x3333u) + (one >> 2 & 0x3333u)) % 15;
 }
 
 static int isam_loaded(struct ipage *page)

@@ -93,8 +93,10 @@ static int commit_memory(struct layer *layer)
 					sizeof(*commit->stage_free));
 	commit->order = env->alloc(STAGE_PAGES * sizeof(*commit->order));
 	commit->slot = env->alloc(COW_BLOCK_SIZE);
-	if (!commit->stage_free || !commit->order || !commit->slot)
+	if (!commit->stage_free || !commit->order || !commit->slot) {
+		cow_layer_rest(layer);
 		return -ENOMEM;
+	}
 	for (i = 0; i < STAGE_PAGES; i++) {
 		commit->stage[i].data = data + (size_t)i * IPAGE_SIZE;
 		commit->stage[i].layer = layer;
@@ -328,8 +330,7 @@ static int load_record(struct layer *layer, struct cow_error *err)
 		rec->state &= ~COW_IS_FROZEN;
 		rec->successor[0] = 0;
 		layer->hdr.v4.state &= ~COW_IS_FROZEN;
-		memset(&layer->hdr.v4.successor, 0,
-		       sizeof(layer->hdr.v4.successor));
+		layer->hdr.v4.successor.len = 0;
 	}
 	return 0;
 }
@@ -373,11 +374,13 @@ int cow_layer_open(struct chain *chain, const char *path,
 	char *full = env->alloc(COW_PATH_MAX);
 	int ret = -ENOMEM;
 
+	if (layer) {
+		layer->chain = chain;
+		layer->fd = -1;
+		layer->spare_fd = -1;
+	}
 	if (!layer || !full)
 		goto fail;
-	layer->chain = chain;
-	layer->fd = -1;
-	layer->spare_fd = -1;
 	ret = env->io->realpath(env->ctx, path, full);
 	if (ret)
 		goto fail;

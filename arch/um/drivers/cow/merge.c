@@ -97,11 +97,6 @@ static int mark_call(void *arg)
 	struct layer *top = merge->top;
 	int ret;
 
-	merge->record.state = COW_IS_DRAINING;
-	merge->record.self = top->st.id;
-	merge->record.parent_size = top->hdr.size;
-	if (!(top->record.state & COW_IS_DRAINING))
-		merge->record.parent_mtime = top->hdr.mtime;
 	ret = cow_record_store(env, top->fd, top->path, &merge->record);
 	if (!ret)
 		ret = env->io->pwrite(env->ctx, top->fd, &never, sizeof(never),
@@ -312,12 +307,21 @@ static int64_t copy_one(struct merge *merge, uint64_t sector, uint64_t count,
 
 /* ---- the steps --------------------------------------------------------- */
 
+/* Known from here on: also of a mark that failed, part may be on disk. */
 static int mark(struct merge *merge)
 {
 	struct layer *top = merge->top;
 
-	if (top->hdr.format != COW_V4)
+	if (top->hdr.format != COW_V4) {
+		merge->record.state = COW_IS_DRAINING;
+		merge->record.self = top->st.id;
+		merge->record.parent_size = top->hdr.size;
+		if (!(top->record.state & COW_IS_DRAINING))
+			merge->record.parent_mtime = top->hdr.mtime;
+		top->record = merge->record;
 		return cow_work_call(&merge->work, mark_call);
+	}
+	top->record.state |= COW_IS_DRAINING;
 	top->hdr.v4.state |= COW_IS_DRAINING;
 	top->header_dirty = true;
 	return cow_work_commit(&merge->work, top);
@@ -327,13 +331,11 @@ static int activate(struct merge *merge)
 {
 	struct chain *chain = merge->work.chain;
 
-	if (merge->top->hdr.format != COW_V4)
-		merge->top->record = merge->record;
-	merge->top->record.state |= COW_IS_DRAINING;
 	chain->drain.active = true;
 	chain->drain.total = merge->top->owned;
 	merge->progress->total = merge->top->owned << COW_SECTOR_SHIFT;
 	cow_chain_relinked(chain);
+	cow_flush_unblock(chain);
 	return 0;
 }
 
@@ -485,11 +487,10 @@ static int unlink_successor(struct merge *merge)
 
 	if (!(parent->record.state & COW_IS_FROZEN))
 		return 0;
-	parent->record.state &= ~COW_IS_FROZEN;
 	if (parent->hdr.format != COW_V4)
 		return cow_work_call(&merge->work, unlink_call);
 	v4->state &= ~COW_IS_FROZEN;
-	memset(&v4->successor, 0, sizeof(v4->successor));
+	v4->successor.len = 0;
 	memset(&v4->self, 0, sizeof(v4->self));
 	parent->header_dirty = true;
 	return cow_work_commit(&merge->work, parent);
@@ -500,13 +501,15 @@ static int swap(struct merge *merge)
 	struct chain *chain = merge->work.chain;
 
 	/* A flush under way still speaks of both layers. */
-	if (chain->flush.running)
-		return cow_work_flush(&merge->work);
+	if (cow_work_hold(&merge->work))
+		return -EINPROGRESS;
 	chain->drain.active = false;
 	chain->top = merge->parent;
 	merge->parent->state = COW_STATE_TOP;
 	merge->swapped = true;
+	merge->parent->record.state &= ~COW_IS_FROZEN;
 	cow_chain_relinked(chain);
+	cow_flush_unblock(chain);
 	merge->work.state = MERGE_IDLE;
 	return 0;
 }
@@ -543,8 +546,8 @@ static int begin(struct merge *merge)
 	case MERGE_IDLE:
 		return idle(merge);
 	case MERGE_ACTIVATE:
-		if (work->chain->flush.running)
-			return cow_work_flush(work);
+		if (cow_work_hold(work))
+			return -EINPROGRESS;
 		work->state = MERGE_WRITERS;
 		return activate(merge);
 	case MERGE_WRITERS:
@@ -586,9 +589,16 @@ static int fail(struct merge *merge, int error)
 	struct chain *chain = merge->work.chain;
 
 	merge->error = error;
+	/* The state is the one after that which failed: MARK, UNLINK. */
+	if (merge->work.state == MERGE_FLUSH)
+		cow_layer_suspect(merge->top, error);
+	if (merge->work.state == MERGE_SWAP)
+		cow_layer_suspect(merge->parent, error);
 	if (chain->drain.copies)
 		return cow_work_wait(&merge->work, &chain->drain.window_idle);
 	release_window(chain);
+	if (chain->flush.held)
+		cow_flush_unblock(chain);
 	if (merge->swapped)
 		return cow_fail(&merge->work.task.error, error,
 				"%s: it was merged, but could not be deleted or emptied: %s",

@@ -62,7 +62,7 @@ static void thaw(struct layer *layer)
 	layer->thawed = true;
 	layer->record.state &= ~COW_IS_FROZEN;
 	layer->hdr.v4.state &= ~COW_IS_FROZEN;
-	memset(&layer->hdr.v4.successor, 0, sizeof(layer->hdr.v4.successor));
+	layer->hdr.v4.successor.len = 0;
 	memset(&layer->hdr.v4.self, 0, sizeof(layer->hdr.v4.self));
 }
 
@@ -351,7 +351,8 @@ static int take_top(struct opening *open, struct layer *layer)
 		ret = cow_layer_identify(layer, expect, open->err);
 	if (!ret && layer->thawed)
 		thaw(layer);
-	if (!ret && (state ^ layer->record.state) & COW_IS_FROZEN)
+	if (!ret && (state ^ layer->record.state) &
+		    (COW_IS_FROZEN | COW_IS_DRAINED))
 		ret = cow_fail(open->err, -EAGAIN,
 			       "%s: it changed while it was opened; try again",
 			       layer->path);
@@ -450,6 +451,8 @@ static void chain_free(struct chain *chain)
 		cow_layer_put(layer);
 	}
 	cow_cache_exit(chain);
+	if (chain->guard.copy)
+		env.free(chain->guard.copy, COW_SECTOR_SIZE);
 	if (chain->owners.lines)
 		env.free(chain->owners.lines,
 			 OWNER_LINES * sizeof(struct owner_line));
@@ -483,7 +486,9 @@ static int chain_memory(struct chain *chain)
 	chain->by_rank = env->alloc(COW_MAX_DEPTH * sizeof(*chain->by_rank));
 	chain->owners.lines = env->alloc(OWNER_LINES *
 					 sizeof(struct owner_line));
-	if (!chain->subs || !chain->by_rank || !chain->owners.lines)
+	chain->guard.copy = env->alloc(COW_SECTOR_SIZE);
+	if (!chain->subs || !chain->by_rank || !chain->owners.lines ||
+	    !chain->guard.copy)
 		return -ENOMEM;
 	for (i = 0; i < CHAIN_SUBS; i++) {
 		chain->subs[i].chain = chain;

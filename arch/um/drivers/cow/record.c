@@ -225,7 +225,8 @@ int cow_v4_put_name(const struct cow_env *env, int fd, unsigned int block,
 		return 0;
 	if (len >= COW_PATH_MAX)
 		return -ENAMETOOLONG;
-	ref->copy = old->len ? !old->copy : 0;
+	/* A name that was forgotten in memory may still stand on disk. */
+	ref->copy = old->len || old->crc ? !old->copy : 0;
 	ref->len = len;
 	ref->crc = cow_crc32c(0, name, len);
 	err = env->io->pwrite(env->ctx, fd, name, len,

@@ -10,7 +10,8 @@
  *    a snapshot.
  *  - A sector changes its owner only when its data write has succeeded.
  *  - The first sector of the device never becomes a COW header, unless the
- *    administrator said that the file is raw (flag d).
+ *    administrator said that the file is raw (flag d). It is checked in a copy:
+ *    the guest may change its own memory while the write is under way.
  *  - While the top drains, writes go to its parent; the top's ownership of these
  *    sectors ends when they are written, and never while the parent is being
  *    flushed (drain.hold_flips).
@@ -325,12 +326,50 @@ static void write_flip_later(struct cow_wait *wait)
 		write_flip(sub);
 }
 
+/* ---- sector 0 ---------------------------------------------------------- */
+
+static bool needs_guard(const struct req *req, uint64_t sector)
+{
+	return !sector && !req->chain->raw &&
+	       io_of((struct req *)req)->op == COMMON_WRITE;
+}
+
+/* Write sector 0 alone, from a copy that has been looked at. */
+static int take_guard(struct sub *sub)
+{
+	struct req *req = sub->owner;
+	struct guard *guard = &sub->chain->guard;
+
+	memcpy(guard->copy, io_of(req)->vec[0].base, COW_SECTOR_SIZE);
+	if (cow_is_magic(guard->copy))
+		return -EPERM;
+	guard->vec.base = guard->copy;
+	guard->vec.len = COW_SECTOR_SIZE;
+	guard->busy = true;
+	sub->guarded = true;
+	sub->io.vec = &guard->vec;
+	sub->io.nvec = 1;
+	sub->io.skip = 0;
+	return 0;
+}
+
+static void drop_guard(struct sub *sub)
+{
+	struct guard *guard = &sub->chain->guard;
+
+	if (!sub->guarded)
+		return;
+	guard->busy = false;
+	cow_wake(sub->chain, &guard->waiters, 0);
+}
+
 static void write_finish(struct sub *sub)
 {
 	struct req *req = sub->owner;
 	struct chain *chain = sub->chain;
 	int err = sub->io.result < 0 ? (int)sub->io.result : 0;
 
+	drop_guard(sub);
 	/* Also after an error: part of it may have been written. */
 	sub->target->unsynced = true;
 	if (err) {
@@ -440,6 +479,11 @@ static int write_step(struct req *req)
 
 	if (!count)
 		return park(req, &chain->drain.held);
+	if (needs_guard(req, sector)) {
+		if (chain->guard.busy)
+			return park(req, &chain->guard.waiters);
+		count = 1;
+	}
 	err = get_sub(req, &sub);
 	if (err)
 		return err;
@@ -459,7 +503,12 @@ static int write_step(struct req *req)
 	sub->set = page;
 	sub->state = COW_DATA;
 	sub->finish = write_finish;
-	/* A page of the top may cover less than one of its parent. */
+	if (needs_guard(req, sector))
+		err = take_guard(sub);
+	if (err) {
+		unpin(sub);
+		goto put;
+	}
 	req->pending++;
 	req->pos += run.count << COW_SECTOR_SHIFT;
 	if (zeroes && req->target->ops == &cow_isam_ops) {
@@ -645,7 +694,7 @@ static void req_run(struct cow_wait *wait)
 	struct req *req = cow_container_of(wait, struct req, wait);
 
 	req->parked = false;
-	if (req->flushing && wait->result)
+	if (wait->result && !req->error)
 		req->error = wait->result;
 	/* After an error the pieces under way have to come back first. */
 	if (!req->error || !req->pending)

@@ -326,6 +326,7 @@ static int prepare(struct snapshot *snap, const char *name,
 		ret = cow_layer_writable(snap->top);
 		if (!ret)
 			ret = prepare_link(snap);
+		cow_layer_suspect(snap->old, ret);
 		if (ret)
 			cow_fail(err, ret,
 				 "%s: its successor can not be recorded: %s",

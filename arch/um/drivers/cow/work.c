@@ -38,6 +38,12 @@ int cow_work_flush(struct work *work)
 	return -EINPROGRESS;
 }
 
+/* 0 if no flush is under way; then none begins until cow_flush_unblock(). */
+int cow_work_hold(struct work *work)
+{
+	return cow_flush_hold(work->chain, &work->wait) ? 0 : pend(work);
+}
+
 int cow_work_commit(struct work *work, struct layer *layer)
 {
 	pend(work);

@@ -38,6 +38,7 @@ void cow_work_init(struct work *work, struct chain *chain,
 /* Wait to be woken through @queue. Returns -EINPROGRESS. */
 int cow_work_wait(struct work *work, struct cow_queue *queue);
 int cow_work_flush(struct work *work);
+int cow_work_hold(struct work *work);
 int cow_work_commit(struct work *work, struct layer *layer);
 
 /* Run fn(@work) where it may block; its result is the next answer. */
