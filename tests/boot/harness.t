@@ -58,7 +58,7 @@ wait_guest hang
 EOF
 cp "$boot_dir/tap.sh" .
 mkdir guest host && cp "$boot_dir"/guest/* guest && cp "$boot_dir"/host/* host
-BOOT_BUILD=$BOOT_BUILD BOOT_LIMITED=1 sh "$T/hang.t" &
+UML=$UML BOOT_BUILD=$BOOT_BUILD BOOT_LIMITED=1 sh "$T/hang.t" &
 hang=$!
 holds "a second test hangs" until_true 30 test -s hanging
 kill "$hang"

@@ -30,12 +30,14 @@ ignored() {
 	esac
 }
 
-# check FILE [OPTION]
+# check FILE ARGUMENT...: complaints about FILE, to be read as the arguments say.
 check() {
 	n=$((n + 1))
 	file=$1
+	ignore=$(ignored "$file")
+	shift
 	if out=$(perl "$checkpatch" --no-tree --strict --terse --no-summary \
-		--show-types --ignore "$(ignored "$file")" ${2:+"$2"} "$file")
+		--show-types --ignore "$ignore" "$@" <"$file")
 	then
 		echo "ok $n - $file"
 	else
@@ -49,9 +51,11 @@ list=$(mktemp)
 trap 'rm -f "$list"' EXIT
 find arch tools tests -name '*.[ch]' | sort >"$list"
 while read -r file; do
-	check "$file" -f
+	check "$file" -f "$file"
 done <"$list"
+# A patch comes on standard input: one that git knows, given by its name, would
+# be taken for a source file.
 for file in patches/*.patch; do
-	check "$file" "$file"
+	check "$file" -
 done
 echo "1..$n"
