@@ -34,7 +34,9 @@ awk -v suites=$# '
 		next
 	}
 	/^(not )?ok [0-9]+ / { done++; next }
-	/^ +# / { sub(/^ +/, ""); print }
+	/^ +# / { sub(/^ +/, ""); print; next }
+	# What was expected and what was found.
+	/^        / { sub(/^ +/, "# "); print }
 	END {
 		if (done < suites)
 			printf "not ok %d - %d of %d suites came to an end\n",

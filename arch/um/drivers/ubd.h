@@ -68,6 +68,14 @@ struct ubd_merge {
 	struct cow_error err;
 };
 
+/**
+ * struct ubd_rest - one cow_rest_start(), the same
+ */
+struct ubd_rest {
+	struct common_file *file;
+	struct cow_task *task;
+};
+
 /* For ubd_call(): they block. The argument is what the name says. */
 int ubd_host_open(void *open);
 int ubd_host_close(void *file);
@@ -76,6 +84,8 @@ int ubd_host_snapshot(void *snapshot);
 int ubd_host_snapshot_end(void *task);
 int ubd_host_merge(void *merge);
 int ubd_host_merge_end(void *task);
+int ubd_host_rest(void *rest);
+int ubd_host_rest_end(void *task);
 
 /* ---- kernel side ------------------------------------------------------- */
 

@@ -133,3 +133,16 @@ int ubd_host_merge_end(void *task)
 	cow_merge_end(task);
 	return 0;
 }
+
+int ubd_host_rest(void *arg)
+{
+	struct ubd_rest *rest = arg;
+
+	return cow_rest_start(rest->file, &rest->task);
+}
+
+int ubd_host_rest_end(void *task)
+{
+	cow_rest_end(task);
+	return 0;
+}

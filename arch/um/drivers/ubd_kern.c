@@ -1042,11 +1042,33 @@ device_initcall(ubd_mc_init);
  * The machine halts or starts again in an orderly way. Files stay open, since
  * the root file system is still being read; the host closes them.
  */
+/* Bring a claimed device to rest; its disk can not be closed. */
+static int ubd_rest(struct ubd *dev)
+{
+	struct ubd_rest rest = { .file = dev->file };
+	int ret = ubd_call(ubd_host_rest, &rest);
+
+	if (ret)
+		return ret;
+	ubd_step(dev, rest.task, NULL, NULL);
+	ret = rest.task->result;
+	ubd_call(ubd_host_rest_end, rest.task);
+	return ret;
+}
+
 static void ubd_shutdown(struct platform_device *pdev)
 {
 	struct ubd *dev = &ubd_devices[pdev->id];
+	int ret;
 
-	if (ubd_flush(dev))
+	/* A merge under way goes on at the next start. */
+	if (ubd_claim(dev)) {
+		ret = ubd_flush(dev);
+	} else {
+		ret = ubd_rest(dev);
+		ubd_release(dev);
+	}
+	if (ret)
 		pr_err("ubd%c: flush failed\n", 'a' + pdev->id);
 }
 

@@ -530,6 +530,21 @@ void cow_merge_end(struct cow_task *task);
  */
 bool cow_merge_pending(const struct common_file *file);
 
+/* ---- shutting down ----------------------------------------------------- */
+
+/**
+ * cow_rest_start() - write all that a close would write
+ * @file: an open chain; it stays open, and may go on
+ * @task: the task to step, on success; end it with cow_rest_end()
+ *
+ * May block. When the task is done, what was written is durable, and nothing is
+ * lost of the file's room if the chain is never closed.
+ *
+ * Return: 0, -EBUSY (a task is under way) or -ENOMEM.
+ */
+int cow_rest_start(struct common_file *file, struct cow_task **task);
+void cow_rest_end(struct cow_task *task);
+
 /* ---- one file, offline ------------------------------------------------- */
 
 enum cow_run_state { COW_ABSENT, COW_DATA, COW_ZERO };

@@ -127,6 +127,7 @@ void cow_free_close(struct layer *layer)
 	const struct cow_env *env = &layer->chain->env;
 	uint8_t buf[COW_SECTOR_SIZE];
 	struct cow_disk_v4 v4;
+	int ret;
 
 	if (layer->ops != &cow_isam_ops || !layer->writable || layer->failed ||
 	    !layer->nfree || cow_commit_needed(layer))
@@ -134,12 +135,15 @@ void cow_free_close(struct layer *layer)
 	/* Without a commit since it was taken over, the old list still holds. */
 	if (layer->nold || cow_free_store(layer))
 		return;
+	layer->hdr.v4.generation++;
 	v4 = layer->hdr.v4;
-	v4.generation++;
 	v4.owned = layer->staged;
 	cow_v4_emit(&v4, buf);
 	/* Should that fail, the older slot stands and the blocks have leaked */
-	if (!env->io->pwrite(env->ctx, layer->fd, buf, sizeof(buf),
-			     (v4.generation & 1) << COW_BLOCK_SHIFT))
-		env->io->sync(env->ctx, layer->fd);
+	ret = env->io->pwrite(env->ctx, layer->fd, buf, sizeof(buf),
+			      (v4.generation & 1) << COW_BLOCK_SHIFT);
+	if (!ret)
+		ret = env->io->sync(env->ctx, layer->fd);
+	if (ret)
+		layer->failed = ret;
 }

@@ -160,6 +160,15 @@ static int remove_call(void *arg)
 
 /* ---- copying ----------------------------------------------------------- */
 
+/* What the guest wrote meanwhile is done too: the top has it no more. */
+static void report(struct merge *merge)
+{
+	uint64_t left = merge->top->owned << COW_SECTOR_SHIFT;
+	struct cow_merge_progress *progress = merge->progress;
+
+	progress->done = progress->total > left ? progress->total - left : 0;
+}
+
 static void copy_flip(struct sub *sub)
 {
 	struct merge *merge = sub->owner;
@@ -170,7 +179,7 @@ static void copy_flip(struct sub *sub)
 					sub->count, sub->state);
 	merge->top->ops->set(merge->top, sub->clear, sub->sector, sub->count,
 			     COW_ABSENT);
-	merge->progress->done += sub->count << COW_SECTOR_SHIFT;
+	report(merge);
 	cow_sub_put(sub);
 	drain->copies--;
 	if (!drain->copies)
@@ -389,8 +398,9 @@ static int find(struct merge *merge)
 	struct cow_run run;
 	int ret;
 
-	/* The whole index is looked at: the header's count is only a hint. */
+	/* The whole index is looked at: a foreign header may count wrongly. */
 	if (merge->cursor >= top->sectors) {
+		report(merge);
 		work->state = MERGE_EMPTY;
 		return 0;
 	}
