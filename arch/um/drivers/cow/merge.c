@@ -32,7 +32,7 @@
  */
 #include <string.h>
 #include "layer.h"
-#include "work.h"
+#include "merge.h"
 
 #define WINDOW_SECTORS	2048u
 
@@ -54,21 +54,6 @@ enum {
 	MERGE_IDLE,
 	MERGE_REMOVE,
 	MERGE_DONE,
-};
-
-struct merge {
-	struct work work;
-	struct layer *top;
-	struct layer *parent;
-	struct cow_merge_progress *progress;
-	struct cow_record record;
-	bool remove;
-	bool swapped;
-	uint64_t cursor;	/* sectors below it belong to the parent */
-	uint64_t copied;	/* within the window */
-	int error;		/* of a piece */
-	uint8_t *sector;	/* GUARD: sector 0 */
-	struct cow_vec vec;
 };
 
 static struct merge *merge_of(struct work *work)
@@ -158,162 +143,6 @@ static int remove_call(void *arg)
 	return env->io->unlink(env->ctx, merge->top->path);
 }
 
-/* ---- copying ----------------------------------------------------------- */
-
-/* What the guest wrote meanwhile is done too: the top has it no more. */
-static void report(struct merge *merge)
-{
-	uint64_t left = merge->top->owned << COW_SECTOR_SHIFT;
-	struct cow_merge_progress *progress = merge->progress;
-
-	progress->done = progress->total > left ? progress->total - left : 0;
-}
-
-static void copy_flip(struct sub *sub)
-{
-	struct merge *merge = sub->owner;
-	struct drain *drain = &sub->chain->drain;
-
-	if (sub->set)
-		merge->parent->ops->set(merge->parent, sub->page, sub->sector,
-					sub->count, sub->state);
-	merge->top->ops->set(merge->top, sub->clear, sub->sector, sub->count,
-			     COW_ABSENT);
-	report(merge);
-	cow_sub_put(sub);
-	drain->copies--;
-	if (!drain->copies)
-		cow_wake(merge->work.chain, &drain->window_idle, 0);
-}
-
-static void copy_flip_later(struct cow_wait *wait)
-{
-	struct sub *sub = cow_container_of(wait, struct sub, wait);
-
-	if (sub->chain->drain.hold_flips)
-		cow_queue_add(&sub->chain->drain.flips, wait);
-	else
-		copy_flip(sub);
-}
-
-static void copy_finish(struct sub *sub)
-{
-	struct merge *merge = sub->owner;
-	struct drain *drain = &sub->chain->drain;
-
-	merge->parent->unsynced = true;
-	if (sub->io.result < 0) {
-		merge->error = sub->io.result;
-		if (sub->page)
-			cow_page_unpin(sub->page);
-		cow_page_unpin(sub->clear);
-		cow_sub_put(sub);
-		drain->copies--;
-		if (!drain->copies)
-			cow_wake(merge->work.chain, &drain->window_idle, 0);
-		return;
-	}
-	if (drain->hold_flips) {
-		sub->wait.run = copy_flip_later;
-		cow_queue_add(&drain->flips, &sub->wait);
-		return;
-	}
-	copy_flip(sub);
-}
-
-/* Room in the parent for a run of the top; pins *page if it will change. */
-static int copy_room(struct merge *merge, const struct cow_run *from,
-		     struct cow_run *to, struct ipage **page,
-		     struct ipage **need)
-{
-	struct layer *parent = merge->parent;
-	int ret;
-
-	*page = NULL;
-	*need = NULL;
-	if (from->state == COW_ZERO) {
-		ret = parent->ops->prepare_set(parent, from->sector,
-					       from->count, to, need);
-	} else {
-		ret = parent->ops->map(parent, from->sector, from->count, to,
-				       need);
-		if (ret || to->state == COW_DATA)
-			return ret;
-		ret = parent->ops->reserve(parent, from->sector, to->count, to,
-					   need);
-	}
-	if (!ret && parent->ops != &cow_raw_ops)
-		*page = *need;
-	return ret;
-}
-
-static void copy_submit(struct merge *merge, struct sub *sub,
-			const struct cow_run *from, const struct cow_run *to)
-{
-	bool zero = from->state == COW_ZERO;
-
-	sub->owner = merge;
-	sub->finish = copy_finish;
-	sub->sector = from->sector;
-	sub->count = to->count;
-	sub->set = sub->page;
-	sub->state = zero ? COW_ZERO : COW_DATA;
-	sub->io.op = zero ? IO_ZERO : IO_COPY;
-	sub->io.fd = merge->parent->fd;
-	sub->io.offset = to->place;
-	sub->io.len = to->count << COW_SECTOR_SHIFT;
-	sub->io.src_fd = merge->top->fd;
-	sub->io.src_offset = from->place;
-	sub->source = merge->top;
-	sub->target = merge->parent;
-	merge->work.chain->drain.copies++;
-	if (zero && merge->parent->ops == &cow_isam_ops) {
-		/* No I/O: the balance of cow_sub_submit() is not touched. */
-		copy_finish(sub);
-		return;
-	}
-	cow_sub_submit(sub);
-}
-
-/*
- * Copy the stretch at @sector. Returns its length, -EAGAIN with *need set (or
- * NULL for memory), -ENOBUFS if all pieces are in use, or an error.
- */
-static int64_t copy_one(struct merge *merge, uint64_t sector, uint64_t count,
-			struct ipage **need)
-{
-	struct layer *top = merge->top;
-	struct cow_run from, to, pinned;
-	struct ipage *page, *clear;
-	struct sub *sub;
-	int ret;
-
-	*need = NULL;
-	ret = top->ops->map(top, sector, count, &from, need);
-	if (ret || from.state == COW_ABSENT)
-		return ret ? ret : (int64_t)from.count;
-	ret = copy_room(merge, &from, &to, &page, need);
-	if (ret)
-		return ret;
-	sub = cow_sub_get(merge->work.chain);
-	ret = sub ? top->ops->prepare_set(top, sector, to.count, &pinned,
-					  need) : -ENOBUFS;
-	clear = *need;
-	if (ret) {
-		if (page)
-			cow_page_unpin(page);
-		if (sub)
-			cow_sub_put(sub);
-		return ret;
-	}
-	if (pinned.count < to.count)
-		to.count = pinned.count;
-	sub->page = page;
-	sub->clear = clear;
-	copy_submit(merge, sub, &from, &to);
-	return to.count;
-}
-
 /* ---- the steps --------------------------------------------------------- */
 
 /* Known from here on: also of a mark that failed, part may be on disk. */
@@ -400,7 +229,7 @@ static int find(struct merge *merge)
 
 	/* The whole index is looked at: a foreign header may count wrongly. */
 	if (merge->cursor >= top->sectors) {
-		report(merge);
+		cow_merge_report(merge);
 		work->state = MERGE_EMPTY;
 		return 0;
 	}
@@ -443,7 +272,7 @@ static int copy(struct merge *merge)
 	int64_t n;
 
 	while (merge->copied < drain->end && !merge->error) {
-		n = copy_one(merge, merge->copied, drain->end - merge->copied,
+		n = cow_merge_copy(merge, merge->copied, drain->end - merge->copied,
 			     &need);
 		if (n == -EAGAIN)
 			return cow_work_page(work, need);

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The copying of a merge: one stretch of the top's sectors into its parent.
+ *
+ * Duty: room in the parent, one IO_COPY or IO_ZERO, and the change of ownership
+ * when that has succeeded.
+ *
+ * Invariants: both layers change in memory at the same instant, and not while
+ * the parent is being flushed (drain.hold_flips). A piece that failed changes
+ * nothing.
+ */
+#include "merge.h"
+
+/* What the guest wrote meanwhile is done too: the top has it no more. */
+void cow_merge_report(struct merge *merge)
+{
+	uint64_t left = merge->top->owned << COW_SECTOR_SHIFT;
+	struct cow_merge_progress *progress = merge->progress;
+
+	progress->done = progress->total > left ? progress->total - left : 0;
+}
+
+static void copy_flip(struct sub *sub)
+{
+	struct merge *merge = sub->owner;
+	struct drain *drain = &sub->chain->drain;
+
+	if (sub->set)
+		merge->parent->ops->set(merge->parent, sub->page, sub->sector,
+					sub->count, sub->state);
+	merge->top->ops->set(merge->top, sub->clear, sub->sector, sub->count,
+			     COW_ABSENT);
+	cow_merge_report(merge);
+	cow_sub_put(sub);
+	drain->copies--;
+	if (!drain->copies)
+		cow_wake(merge->work.chain, &drain->window_idle, 0);
+}
+
+static void copy_flip_later(struct cow_wait *wait)
+{
+	struct sub *sub = cow_container_of(wait, struct sub, wait);
+
+	if (sub->chain->drain.hold_flips)
+		cow_queue_add(&sub->chain->drain.flips, wait);
+	else
+		copy_flip(sub);
+}
+
+static void copy_finish(struct sub *sub)
+{
+	struct merge *merge = sub->owner;
+	struct drain *drain = &sub->chain->drain;
+
+	merge->parent->unsynced = true;
+	if (sub->io.result < 0) {
+		merge->error = sub->io.result;
+		if (sub->page)
+			cow_page_unpin(sub->page);
+		cow_page_unpin(sub->clear);
+		cow_sub_put(sub);
+		drain->copies--;
+		if (!drain->copies)
+			cow_wake(merge->work.chain, &drain->window_idle, 0);
+		return;
+	}
+	if (drain->hold_flips) {
+		sub->wait.run = copy_flip_later;
+		cow_queue_add(&drain->flips, &sub->wait);
+		return;
+	}
+	copy_flip(sub);
+}
+
+/* Room in the parent for a run of the top; pins *page if it will change. */
+static int copy_room(struct merge *merge, const struct cow_run *from,
+		     struct cow_run *to, struct ipage **page,
+		     struct ipage **need)
+{
+	struct layer *parent = merge->parent;
+	int ret;
+
+	*page = NULL;
+	*need = NULL;
+	if (from->state == COW_ZERO) {
+		ret = parent->ops->prepare_set(parent, from->sector,
+					       from->count, to, need);
+	} else {
+		ret = parent->ops->map(parent, from->sector, from->count, to,
+				       need);
+		if (ret || to->state == COW_DATA)
+			return ret;
+		ret = parent->ops->reserve(parent, from->sector, to->count, to,
+					   need);
+	}
+	if (!ret && parent->ops != &cow_raw_ops)
+		*page = *need;
+	return ret;
+}
+
+static void copy_submit(struct merge *merge, struct sub *sub,
+			const struct cow_run *from, const struct cow_run *to)
+{
+	bool zero = from->state == COW_ZERO;
+
+	sub->owner = merge;
+	sub->finish = copy_finish;
+	sub->sector = from->sector;
+	sub->count = to->count;
+	sub->set = sub->page;
+	sub->state = zero ? COW_ZERO : COW_DATA;
+	sub->io.op = zero ? IO_ZERO : IO_COPY;
+	sub->io.fd = merge->parent->fd;
+	sub->io.offset = to->place;
+	sub->io.len = to->count << COW_SECTOR_SHIFT;
+	sub->io.src_fd = merge->top->fd;
+	sub->io.src_offset = from->place;
+	sub->source = merge->top;
+	sub->target = merge->parent;
+	merge->work.chain->drain.copies++;
+	if (zero && merge->parent->ops == &cow_isam_ops) {
+		/* No I/O: the balance of cow_sub_submit() is not touched. */
+		copy_finish(sub);
+		return;
+	}
+	cow_sub_submit(sub);
+}
+
+int64_t cow_merge_copy(struct merge *merge, uint64_t sector, uint64_t count,
+		       struct ipage **need)
+{
+	struct layer *top = merge->top;
+	struct cow_run from, to, pinned;
+	struct ipage *page, *clear;
+	struct sub *sub;
+	int ret;
+
+	*need = NULL;
+	ret = top->ops->map(top, sector, count, &from, need);
+	if (ret || from.state == COW_ABSENT)
+		return ret ? ret : (int64_t)from.count;
+	ret = copy_room(merge, &from, &to, &page, need);
+	if (ret)
+		return ret;
+	sub = cow_sub_get(merge->work.chain);
+	ret = sub ? top->ops->prepare_set(top, sector, to.count, &pinned,
+					  need) : -ENOBUFS;
+	clear = *need;
+	if (ret) {
+		if (page)
+			cow_page_unpin(page);
+		if (sub)
+			cow_sub_put(sub);
+		return ret;
+	}
+	if (pinned.count < to.count)
+		to.count = pinned.count;
+	sub->page = page;
+	sub->clear = clear;
+	copy_submit(merge, sub, &from, &to);
+	return to.count;
+}
