@@ -117,7 +117,7 @@ check-fast: moo $(TEST_PROG)
 	$(Q)tests/run -j $(JOBS) $(FAST_TESTS)
 
 check: moo kernel $(TEST_PROG)
-	$(Q)tests/run -j $(JOBS) $(FAST_TESTS) $(STYLE_TESTS) -j 1 $(GUEST_TESTS)
+	$(Q)SEQUENCES=10000 tests/run -j $(JOBS) $(FAST_TESTS) $(STYLE_TESTS) -j 1 $(GUEST_TESTS)
 
 check-style: patches
 	$(Q)tests/run -j $(JOBS) $(STYLE_TESTS)

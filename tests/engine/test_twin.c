@@ -568,7 +568,7 @@ int main(void)
 {
 	static struct world w;
 	const char *text = getenv("SEQUENCES");
-	unsigned long n = text ? strtoul(text, NULL, 0) : 10000;
+	unsigned long n = text ? strtoul(text, NULL, 0) : 2500;
 	uint64_t seed = tap_seed();
 	unsigned long i, good = 0;
 
