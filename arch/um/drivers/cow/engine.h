@@ -325,7 +325,6 @@ struct sub {
 	bool guarded;		/* holds chain.guard */
 	enum cow_run_state state;
 	struct cow_wait wait;
-	struct cow_vec vec;
 };
 
 struct sub *cow_sub_get(struct chain *chain);
