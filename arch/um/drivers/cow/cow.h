@@ -60,7 +60,7 @@ enum io_op {
 	IO_SYNC,	/* fdatasync */
 	IO_PUNCH,	/* the range reads as zeros, room may be given back */
 	IO_ZERO,	/* the range reads as zeros, the file may grow */
-	IO_COPY,	/* src_fd -> fd, through the host's page cache */
+	IO_COPY,	/* src_fd -> fd, by the host; -EIO if the source ends */
 	IO_CALL,	/* call(arg) on a thread that may block */
 };
 
