@@ -272,8 +272,8 @@ static int copy(struct merge *merge)
 	int64_t n;
 
 	while (merge->copied < drain->end && !merge->error) {
-		n = cow_merge_copy(merge, merge->copied, drain->end - merge->copied,
-			     &need);
+		n = cow_merge_copy(merge, merge->copied,
+				   drain->end - merge->copied, &need);
 		if (n == -EAGAIN)
 			return cow_work_page(work, need);
 		if (n == -ENOBUFS)
