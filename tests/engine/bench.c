@@ -60,12 +60,13 @@ static int sync_file(void *ctx, int fd)
 	return ret ? ret : told_of_loss(ctx, fd);
 }
 
-/* It is durable on return, and so syncs. */
+/* It is durable on return, and so syncs, even if there are no attributes. */
 static int set_attribute(void *ctx, int fd, const void *buf, size_t len)
 {
 	int ret = cow_io_sync.setattr(ctx, fd, buf, len);
+	int error = told_of_loss(ctx, fd);
 
-	return ret ? ret : told_of_loss(ctx, fd);
+	return error ? error : ret;
 }
 
 void bench_fail(struct bench *bench, enum io_op op, int error,

@@ -265,6 +265,22 @@ static void many_commits(void)
 	is(file_size(top), size, "opened and closed 90 times more: the same");
 }
 
+/* One request that dirties more index pages than fit, without a flush. */
+static void one_request_beyond_memory(void)
+{
+	char base[300], top[300];
+	struct common_file *file;
+
+	name_of(base, "zero", 0);
+	name_of(top, "zero", 1);
+	sparse_base(base, 2 * GIB);
+	make(top, base, 4);
+	file = open_or_die(top);
+	is(rig_rw(&rig, file, COMMON_ZEROES, NULL, 0, GIB, 0), 0,
+	   "1 GiB of zeroes in one request is answered");
+	common_close(file);
+}
+
 int main(void)
 {
 	rig_init(&rig, tap_seed());
@@ -277,5 +293,6 @@ int main(void)
 	deep_chain(300);
 	huge_disk();
 	many_commits();
+	one_request_beyond_memory();
 	return plan_done();
 }

@@ -525,8 +525,12 @@ static void cycle_end(struct chain *chain, int result)
 	release_flips(chain);
 	flush->running = false;
 	cow_wake(chain, &flush->waiters, result);
-	if (cow_queue_empty(&flush->next) || flush->blocked || flush->held)
+	if (cow_queue_empty(&flush->next) || flush->blocked || flush->held) {
+		/* Who found no clean page meanwhile could not begin another. */
+		if (!cow_queue_empty(&chain->cache.waiters))
+			cow_flush_staged(chain);
 		return;
+	}
 	flush->waiters = flush->next;
 	flush->next.head = NULL;
 	cycle_begin(chain);
