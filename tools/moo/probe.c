@@ -34,26 +34,12 @@ static int damaged(const struct moo_probe *probe, int ret, const char *why,
 			probe->name, why);
 }
 
-/*
- * Is the state about this very file, and not one that it was copied from? The
- * device number may change with a reboot of the host, the time of birth not.
- */
-static bool is_mine(const struct io_id *recorded, const struct io_id *id)
-{
-	if (recorded->ino != id->ino)
-		return false;
-	if (!recorded->birth_sec || !id->birth_sec)
-		return recorded->dev == id->dev;
-	return recorded->birth_sec == id->birth_sec &&
-	       recorded->birth_nsec == id->birth_nsec;
-}
-
 /* A copy of a frozen file is a file of its own. */
 static void take_state(struct moo_probe *p, uint32_t state,
 		       const struct io_id *recorded, const char *successor)
 {
 	p->state = state;
-	if (!is_mine(recorded, &p->st.id))
+	if (!cow_record_about(recorded, &p->st.id))
 		p->state &= ~COW_IS_FROZEN;
 	if (p->state & COW_IS_FROZEN)
 		memcpy(p->successor, successor, COW_PATH_MAX);

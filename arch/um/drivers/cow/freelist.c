@@ -125,7 +125,6 @@ int cow_free_load(struct layer *layer)
 void cow_free_close(struct layer *layer)
 {
 	const struct cow_env *env = &layer->chain->env;
-	uint8_t buf[COW_SECTOR_SIZE];
 	struct cow_disk_v4 v4;
 	int ret;
 
@@ -138,12 +137,8 @@ void cow_free_close(struct layer *layer)
 	layer->hdr.v4.generation++;
 	v4 = layer->hdr.v4;
 	v4.owned = layer->staged;
-	cow_v4_emit(&v4, buf);
 	/* Should that fail, the older slot stands and the blocks have leaked */
-	ret = env->io->pwrite(env->ctx, layer->fd, buf, sizeof(buf),
-			      (v4.generation & 1) << COW_BLOCK_SHIFT);
-	if (!ret)
-		ret = env->io->sync(env->ctx, layer->fd);
+	ret = cow_v4_put_slot(env, layer->fd, &v4);
 	if (ret)
 		layer->failed = ret;
 }

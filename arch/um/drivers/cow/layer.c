@@ -289,21 +289,9 @@ bool cow_layer_has_magic(const struct layer *layer)
 	       sizeof(magic) && cow_is_magic(magic);
 }
 
-/*
- * A record that is about another file came here with a copy of its bytes. The
- * device number may change with a reboot of the host, the time of birth not.
- */
 bool cow_record_is_mine(const struct layer *layer)
 {
-	const struct io_id *rec = &layer->record.self;
-	const struct io_id *id = &layer->st.id;
-
-	if (rec->ino != id->ino)
-		return false;
-	if (!rec->birth_sec || !id->birth_sec)
-		return rec->dev == id->dev;
-	return rec->birth_sec == id->birth_sec &&
-	       rec->birth_nsec == id->birth_nsec;
+	return cow_record_about(&layer->record.self, &layer->st.id);
 }
 
 static int load_record(struct layer *layer, struct cow_error *err)

@@ -114,18 +114,13 @@ static int shrink_call(void *arg)
 	struct merge *merge = merge_of(arg);
 	const struct cow_env *env = &merge->work.chain->env;
 	struct cow_disk_v4 *v4 = &merge->top->hdr.v4;
-	uint8_t buf[COW_SECTOR_SIZE];
 	int ret;
 
 	v4->generation++;
 	v4->root = 0;
 	v4->owned = 0;
 	v4->end = COW_V4_FIRST_BLOCK;
-	cow_v4_emit(v4, buf);
-	ret = env->io->pwrite(env->ctx, merge->top->fd, buf, sizeof(buf),
-			      (v4->generation & 1) << COW_BLOCK_SHIFT);
-	if (!ret)
-		ret = env->io->sync(env->ctx, merge->top->fd);
+	ret = cow_v4_put_slot(env, merge->top->fd, v4);
 	if (!ret)
 		ret = env->io->truncate(env->ctx, merge->top->fd,
 					(uint64_t)COW_V4_FIRST_BLOCK <<

@@ -150,6 +150,16 @@ int cow_record_remove(const struct cow_env *env, int fd, const char *path)
 	return err;
 }
 
+bool cow_record_about(const struct io_id *recorded, const struct io_id *id)
+{
+	if (recorded->ino != id->ino)
+		return false;
+	if (!recorded->birth_sec || !id->birth_sec)
+		return recorded->dev == id->dev;
+	return recorded->birth_sec == id->birth_sec &&
+	       recorded->birth_nsec == id->birth_nsec;
+}
+
 /* ---- V4 ---------------------------------------------------------------- */
 
 static int load_slot(const struct cow_env *env, int fd, unsigned int slot,
@@ -231,6 +241,18 @@ int cow_v4_put_name(const struct cow_env *env, int fd, unsigned int block,
 	ref->crc = cow_crc32c(0, name, len);
 	err = env->io->pwrite(env->ctx, fd, name, len,
 			      (uint64_t)(block + ref->copy) << COW_BLOCK_SHIFT);
+	return err ? err : env->io->sync(env->ctx, fd);
+}
+
+int cow_v4_put_slot(const struct cow_env *env, int fd,
+		    const struct cow_disk_v4 *v4)
+{
+	uint8_t buf[COW_SECTOR_SIZE];
+	int err;
+
+	cow_v4_emit(v4, buf);
+	err = env->io->pwrite(env->ctx, fd, buf, sizeof(buf),
+			      (v4->generation & 1) << COW_BLOCK_SHIFT);
 	return err ? err : env->io->sync(env->ctx, fd);
 }
 

@@ -40,6 +40,22 @@ int cow_record_store(const struct cow_env *env, int fd, const char *path,
 int cow_record_remove(const struct cow_env *env, int fd, const char *path);
 
 /**
+ * cow_record_about() - is a record that names @recorded about the file @id, and
+ * not about one that it was copied from with its bytes?
+ *
+ * The device number may change with a reboot of the host, the time of birth not.
+ */
+bool cow_record_about(const struct io_id *recorded, const struct io_id *id);
+
+/**
+ * cow_v4_put_slot() - write the slot of @v4's generation; durable on return
+ *
+ * Nobody else may be writing headers of that file.
+ */
+int cow_v4_put_slot(const struct cow_env *env, int fd,
+		    const struct cow_disk_v4 *v4);
+
+/**
  * cow_v4_load() - the header in force: the whole slot of the higher generation
  * @v4: filled, in host byte order, on success
  * @why: on failure a constant half sentence for people
