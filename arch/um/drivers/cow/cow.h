@@ -150,8 +150,10 @@ enum io_lock { IO_UNLOCK, IO_SHARED, IO_EXCLUSIVE };
  * @unlink: remove a name and make that durable
  * @lock: whole-file open-file-description lock, never waits: -EAGAIN
  * @reopen: a second descriptor, with other rights, of the very same file
- * @getattr: extended attribute user.moo: its length, -ENODATA, -EOPNOTSUPP
- * @setattr: set user.moo (@len 0 removes it); durable on return
+ * @getattr: extended attribute user.moo: its length, -ENODATA; -EOPNOTSUPP
+ *	where there are none
+ * @setattr: set user.moo (@len 0 removes it); durable on return. -EOPNOTSUPP:
+ *	the file can have none; -EIO: nobody knows what is on disk
  * @realpath: absolute name without symbolic links; -ENOENT
  * @random: fill @buf with unpredictable bytes
  * @now: a monotonic clock, nanoseconds; any thread
@@ -410,7 +412,8 @@ enum cow_step {
  * @wake: called on the engine's thread when a step can be taken; may be NULL
  *	with a synchronous back end
  * @result: 0 or a negative errno when finished
- * @error: the line for people when @result is negative
+ * @error: the line for people when @result is negative; before the end, what the
+ *	task waits for, if that needs somebody
  */
 struct cow_task {
 	enum cow_step (*step)(struct cow_task *task);

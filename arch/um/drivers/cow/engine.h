@@ -286,6 +286,15 @@ int cow_free_load(struct layer *layer);
 void cow_free_close(struct layer *layer);
 
 /*
+ * Where it may block. A sync that failed is a loss, even if the host calls it
+ * lack of room: it must not be taken for what may be tried again.
+ */
+static inline int cow_sync_now(const struct cow_env *env, int fd)
+{
+	return env->io->sync(env->ctx, fd) ? -EIO : 0;
+}
+
+/*
  * Metadata of @layer could not be written where it may block. If that was a
  * failed sync, the host has told it once and will not tell the next commit.
  */
@@ -377,6 +386,8 @@ struct drain {
  * @blocked: a snapshot has not settled: no flush may be answered
  * @held: a merge waits for the end of the running one, to change the order of
  *	layers before the next one begins
+ * @again: a snapshot that found no room on the host; it tries again when a
+ *	flush asks for it, and now and then
  */
 struct flush_cycle {
 	bool running;
@@ -384,6 +395,7 @@ struct flush_cycle {
 	bool held;
 	struct cow_queue waiters;
 	struct cow_queue next;
+	struct cow_queue again;
 	struct cow_wait parent_done;
 	struct cow_wait top_done;
 };
@@ -455,6 +467,9 @@ int cow_resolve(struct chain *chain, uint64_t sector, uint64_t count,
 
 /* Begin a flush of all that was acknowledged; @wait gets the result. */
 void cow_flush(struct chain *chain, struct cow_wait *wait);
+
+/* Those that wait for a snapshot to settle are told that it could not. */
+void cow_flush_refuse(struct chain *chain, int error);
 
 /* Commit what is staged, for nobody in particular. False: nothing is staged. */
 bool cow_flush_staged(struct chain *chain);

@@ -617,6 +617,18 @@ int io_host_getattr(void *ctx, int fd, void *buf, size_t len)
 	return ret < 0 ? fail() : (int)ret;
 }
 
+/* An inode's own room for attributes may be short where the disk's is not. */
+static int no_attribute(void)
+{
+	switch (errno) {
+	case E2BIG:
+	case ENOSPC:
+	case ERANGE:
+		return -EOPNOTSUPP;
+	}
+	return fail();
+}
+
 int io_host_setattr(void *ctx, int fd, const void *buf, size_t len)
 {
 	int ret;
@@ -627,11 +639,11 @@ int io_host_setattr(void *ctx, int fd, const void *buf, size_t len)
 	else
 		ret = fremovexattr(fd, XATTR_NAME);
 	if (ret && !(errno == ENODATA && !len))
-		return fail();
+		return no_attribute();
 	do {
 		ret = fsync(fd);
 	} while (ret && errno == EINTR);
-	return ret ? fail() : 0;
+	return ret ? -EIO : 0;
 }
 
 /* ---- the rest ---------------------------------------------------------- */

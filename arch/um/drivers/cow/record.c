@@ -17,12 +17,6 @@
 #define SIDECAR	".moo"
 #define UNNAMED	"~"	/* behind the name of a sidecar that is being made */
 
-static bool no_attributes(int err)
-{
-	return err == -EOPNOTSUPP || err == -ENOSPC || err == -E2BIG ||
-	       err == -ERANGE || err == -ENOSYS;
-}
-
 static int sidecar_name(const char *path, char name[COW_PATH_MAX])
 {
 	size_t len = strlen(path);
@@ -65,7 +59,7 @@ int cow_record_load(const struct cow_env *env, int fd, const char *path,
 	if (!buf)
 		return -ENOMEM;
 	len = env->io->getattr(env->ctx, fd, buf->bytes, sizeof(buf->bytes));
-	if (len == -ENODATA || no_attributes(len) || len == -EPERM)
+	if (len == -ENODATA || len == -EOPNOTSUPP || len == -EPERM)
 		len = sidecar_load(env, path, buf);
 	if (len >= 0)
 		len = cow_record_parse(buf->bytes, len, rec);
@@ -105,6 +99,14 @@ static int sidecar_store(const struct cow_env *env, const char *path,
 	return err;
 }
 
+static int forget_attribute(const struct cow_env *env, int fd)
+{
+	int err = env->io->setattr(env->ctx, fd, NULL, 0);
+
+	return err == -ENODATA || err == -EOPNOTSUPP ? 0 : err;
+}
+
+/* An attribute hides a sidecar: an older one goes, but not before. */
 int cow_record_store(const struct cow_env *env, int fd, const char *path,
 		     const struct cow_record *rec)
 {
@@ -123,12 +125,16 @@ int cow_record_store(const struct cow_env *env, int fd, const char *path,
 		return -ENOMEM;
 	len = cow_record_emit(rec, buf->bytes);
 	err = env->io->setattr(env->ctx, fd, buf->bytes, len);
-	if (no_attributes(err))
+	if (err == -EOPNOTSUPP) {
 		err = sidecar_store(env, path, buf, len);
+		if (!err)
+			err = forget_attribute(env, fd);
+	}
 	env->free(buf, sizeof(*buf));
 	return err;
 }
 
+/* An old sidecar that an attribute hid must not come to light. */
 int cow_record_remove(const struct cow_env *env, int fd, const char *path)
 {
 	struct record_buf *buf = env->alloc(sizeof(*buf));
@@ -136,16 +142,11 @@ int cow_record_remove(const struct cow_env *env, int fd, const char *path)
 
 	if (!buf)
 		return -ENOMEM;
-	err = env->io->setattr(env->ctx, fd, NULL, 0);
-	if (err == -ENODATA || no_attributes(err))
-		err = 0;
+	err = sidecar_name(path, buf->name);
 	if (!err)
-		err = sidecar_name(path, buf->name);
-	if (!err) {
 		err = env->io->unlink(env->ctx, buf->name);
-		if (err == -ENOENT)
-			err = 0;
-	}
+	if (!err || err == -ENOENT || err == -ENAMETOOLONG)
+		err = forget_attribute(env, fd);
 	env->free(buf, sizeof(*buf));
 	return err;
 }
@@ -241,7 +242,7 @@ int cow_v4_put_name(const struct cow_env *env, int fd, unsigned int block,
 	ref->crc = cow_crc32c(0, name, len);
 	err = env->io->pwrite(env->ctx, fd, name, len,
 			      (uint64_t)(block + ref->copy) << COW_BLOCK_SHIFT);
-	return err ? err : env->io->sync(env->ctx, fd);
+	return err ? err : cow_sync_now(env, fd);
 }
 
 int cow_v4_put_slot(const struct cow_env *env, int fd,
@@ -253,7 +254,7 @@ int cow_v4_put_slot(const struct cow_env *env, int fd,
 	cow_v4_emit(v4, buf);
 	err = env->io->pwrite(env->ctx, fd, buf, sizeof(buf),
 			      (v4->generation & 1) << COW_BLOCK_SHIFT);
-	return err ? err : env->io->sync(env->ctx, fd);
+	return err ? err : cow_sync_now(env, fd);
 }
 
 int cow_v4_format(const struct cow_env *env, int fd, struct cow_header *hdr)
