@@ -457,6 +457,85 @@ static void writers_of_sector_0_wait_for_each_other(unsigned int bad,
 	common_close(file);
 }
 
+/* ---- no room on the host ----------------------------------------------- */
+
+/* Until the new layer is the top. */
+static struct cow_task *snapshot_up_to_the_swap(struct common_file *file)
+{
+	static struct cow_snapshot_result result;
+	const struct cow_snapshot_args args = { .name = "snap" };
+	const struct layer *old = cow_chain(file)->top;
+	struct cow_error err = { "" };
+	struct cow_task *task = NULL;
+
+	if (cow_snapshot_start(file, &args, &result, &task, &err))
+		diag("%s", err.text);
+	while (task && cow_chain(file)->top == old)
+		cow_task_step(task);
+	return task;
+}
+
+static void snapshot_waits_for_room(unsigned int version)
+{
+	struct common_file *file;
+	struct bench_io flush;
+	struct cow_task *task;
+
+	bench_init(&bench);
+	file = bench_disk(&bench, version, DISK);
+	bench_put(&bench, file, 0, 1, COMMON_FUA);
+	bench_put(&bench, file, BENCH_BLOCK, 2, 0);
+	task = snapshot_up_to_the_swap(file);
+	bench_put(&bench, file, 0, 3, 0);
+	bench_fail(&bench, IO_WRITE, -ENOSPC, 1000);
+	is(rig_task(&bench.rig, task), -EDEADLK,
+	   "V%u: without room a snapshot that was swapped waits", version);
+	ok(strstr(task->error.text, "make room"), "and says so: %s",
+	   task->error.text);
+	bench_start(&flush, file, COMMON_FLUSH, NULL, 0, 0, 0);
+	is(rig_task(&bench.rig, task), -EDEADLK, "it still waits");
+	ok(flush.over && flush.result == -ENOSPC, "the guest's flush is told");
+	is(bench_get(&bench, file, 0), 3, "reads go on");
+	bench_fail(&bench, IO_WRITE, 0, 0);
+	is(bench_put(&bench, file, 2 * BENCH_BLOCK, 4, 0), 0, "there is room");
+	cow_background(file);
+	is(rig_task(&bench.rig, task), 0, "the snapshot has settled");
+	cow_snapshot_end(task);
+	is(bench_flush(&bench, file), 0, "flushes succeed again");
+	common_close(file);
+	file = bench_open(&bench, version ? "top" : "base");
+	is(bench_get(&bench, file, 0), 3, "all is there: the new");
+	is(bench_get(&bench, file, BENCH_BLOCK), 2, "the old");
+	is(bench_get(&bench, file, 2 * BENCH_BLOCK), 4, "the late");
+	common_close(file);
+}
+
+static void lock_is_given_back_by_a_merge_that_did_not_begin(void)
+{
+	struct common_file *file, *reader;
+	char path[BENCH_NAME];
+	struct cow_open_args args = { .name = path, .read_only = true };
+	struct cow_error err;
+	int i;
+
+	bench_init(&bench);
+	file = bench_disk(&bench, 4, DISK);
+	bench_put(&bench, file, 0, 1, 0);
+	bench_path(&bench, path, "base");
+	bench.rig.quiet = true;
+	for (i = 0; i < 2; i++) {
+		bench_fail(&bench, IO_WRITE, -ENOSPC, 1000);
+		is(rig_merge(&bench.rig, file, true, false), -ENOSPC,
+		   "a merge that finds no room for its mark");
+		is(common_open(&bench.rig.env, &args, &reader, &err), 0,
+		   "does not keep readers from its parent");
+		common_close(reader);
+	}
+	bench_fail(&bench, IO_WRITE, 0, 0);
+	is(rig_merge(&bench.rig, file, true, false), 0, "with room it is done");
+	common_close(file);
+}
+
 /* ---- free blocks ------------------------------------------------------- */
 
 static unsigned int free_blocks(const struct common_file *file)
@@ -516,6 +595,9 @@ int main(void)
 	sector_0_is_written_as_it_was_checked(magics[1]);
 	writers_of_sector_0_wait_for_each_other(1, 0);
 	writers_of_sector_0_wait_for_each_other(2, 1);
+	snapshot_waits_for_room(3);
+	snapshot_waits_for_room(4);
+	lock_is_given_back_by_a_merge_that_did_not_begin();
 	free_blocks_survive_opens_without_a_commit();
 	return plan_done();
 }

@@ -34,7 +34,7 @@
  * @answer: somebody waits; else the end is told on the host's console
  * @dev: claimed while @fails runs
  * @fails: the work
- * @told: percent in the last line of progress
+ * @told: percent in the last line of progress; of a snapshot, that it waits
  * @next: jiffies from when on there may be another
  */
 struct job {
@@ -258,6 +258,22 @@ static bool task_failed(struct job *job, const struct cow_task *task)
 	return true;
 }
 
+/* What it waits for is said once, to the host too: the client may be gone. */
+static void snapshot_tick(void *arg)
+{
+	struct job *job = arg;
+	const char *why = job->snap.task->error.text;
+	int len;
+
+	if (job->told || !*why)
+		return;
+	job->told = 1;
+	ubd_host_say(why);
+	len = scnprintf(job->text, sizeof(job->text), "ubd%c: %s\n",
+			letter(job), why);
+	mconsole_reply_len(&job->req, job->text, min_t(int, len, PIECE), 0, 1);
+}
+
 static bool snapshot_fails(struct job *job)
 {
 	struct ubd_snapshot *snap = &job->snap;
@@ -269,7 +285,7 @@ static bool snapshot_fails(struct job *job)
 		strscpy(job->text, snap->err.text, sizeof(job->text));
 		return true;
 	}
-	ubd_step(job->dev, snap->task, NULL, NULL);
+	ubd_step(job->dev, snap->task, snapshot_tick, job);
 	failed = task_failed(job, snap->task);
 	if (!failed)
 		snapshot_done(job);

@@ -582,10 +582,16 @@ void cow_flush(struct chain *chain, struct cow_wait *wait)
 
 	if (flush->running || flush->blocked || flush->held) {
 		cow_queue_add(&flush->next, wait);
+		cow_wake(chain, &flush->again, 0);
 		return;
 	}
 	cow_queue_add(&flush->waiters, wait);
 	cycle_begin(chain);
+}
+
+void cow_flush_refuse(struct chain *chain, int error)
+{
+	cow_wake(chain, &chain->flush.next, error);
 }
 
 bool cow_flush_hold(struct chain *chain, struct cow_wait *wait)
@@ -631,8 +637,10 @@ bool cow_flush_staged(struct chain *chain)
 bool cow_background(struct common_file *file)
 {
 	struct chain *chain = cow_chain(file);
-	bool staged = cow_flush_staged(chain);
+	bool staged = cow_flush_staged(chain) ||
+		      !cow_queue_empty(&chain->flush.again);
 
+	cow_wake(chain, &chain->flush.again, 0);
 	cow_run(chain);
 	return staged;
 }

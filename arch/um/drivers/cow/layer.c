@@ -437,6 +437,12 @@ int cow_layer_claim(struct layer *layer, unsigned int patience_ms,
 	struct io_stat st;
 	int fd, ret;
 
+	/* It was ours before: what is missing is the lock alone. */
+	if (layer->writable || layer->spare_fd >= 0) {
+		ret = lock_retry(env, layer->fd, IO_EXCLUSIVE, patience_ms);
+		return ret ? cow_fail(err, ret, "%s: %s", layer->path,
+				      cow_reason(ret)) : 0;
+	}
 	fd = env->io->reopen(env->ctx, layer->fd, IO_OPEN_WRITE);
 	if (fd < 0)
 		return cow_fail(err, fd, "%s: %s", layer->path, cow_reason(fd));

@@ -86,7 +86,7 @@ static int mark_call(void *arg)
 	if (!ret)
 		ret = env->io->pwrite(env->ctx, top->fd, &never, sizeof(never),
 				      mtime_place(&top->hdr));
-	return ret ? ret : env->io->sync(env->ctx, top->fd);
+	return ret ? ret : cow_sync_now(env, top->fd);
 }
 
 static int mark_empty_call(void *arg)
@@ -527,26 +527,26 @@ static int may_change_parent(const struct layer *top,
 	return 0;
 }
 
+/* Readers may come again; should that fail, they have to wait. */
+static void release_parent(struct layer *parent)
+{
+	const struct cow_env *env = &parent->chain->env;
+
+	env->io->lock(env->ctx, parent->fd, IO_SHARED);
+}
+
 /* The parent becomes ours alone, and writable. */
 static int claim_parent(struct layer *parent, struct cow_error *err)
 {
-	const struct cow_env *env = &parent->chain->env;
-	int ret;
+	int ret = cow_layer_claim(parent, 0, err);
 
-	if (parent->writable) {
-		ret = env->io->lock(env->ctx, parent->fd, IO_EXCLUSIVE);
-		if (ret)
-			return cow_fail(err, ret, "%s: %s", parent->path,
-					cow_reason(ret));
-	} else {
-		ret = cow_layer_claim(parent, 0, err);
-		if (ret)
-			return ret;
-	}
-	ret = cow_layer_writable(parent);
 	if (ret)
-		cow_fail(err, ret, "%s: %s", parent->path, cow_reason(ret));
-	return ret;
+		return ret;
+	ret = cow_layer_writable(parent);
+	if (!ret)
+		return 0;
+	release_parent(parent);
+	return cow_fail(err, ret, "%s: %s", parent->path, cow_reason(ret));
 }
 
 static int prepare(struct chain *chain, const struct cow_merge_args *args,
@@ -570,7 +570,27 @@ static void merge_free(struct merge *merge)
 		env->free(merge->sector, COW_BLOCK_SIZE);
 	if (merge->swapped)
 		cow_layer_put(merge->top);
+	else if (!merge->work.chain->drain.active)
+		release_parent(merge->parent);
 	env->free(merge, sizeof(*merge));
+}
+
+static struct merge *merge_new(struct chain *chain)
+{
+	struct merge *merge = chain->env.alloc(sizeof(*merge));
+
+	if (!merge)
+		return NULL;
+	merge->work.chain = chain;
+	merge->top = chain->top;
+	merge->parent = chain->top->parent;
+	merge->sector = chain->env.alloc(COW_BLOCK_SIZE);
+	if (!merge->sector) {
+		merge_free(merge);
+		return NULL;
+	}
+	cow_work_init(&merge->work, chain, merge_advance);
+	return merge;
 }
 
 int cow_merge_start(struct common_file *file, const struct cow_merge_args *args,
@@ -584,18 +604,10 @@ int cow_merge_start(struct common_file *file, const struct cow_merge_args *args,
 	ret = prepare(chain, args, err);
 	if (ret)
 		return ret;
-	merge = chain->env.alloc(sizeof(*merge));
-	if (merge)
-		merge->sector = chain->env.alloc(COW_BLOCK_SIZE);
-	if (!merge || !merge->sector) {
-		if (merge)
-			chain->env.free(merge, sizeof(*merge));
+	merge = merge_new(chain);
+	if (!merge)
 		return cow_fail(err, -ENOMEM, "%s: %s", chain->top->path,
 				cow_reason(-ENOMEM));
-	}
-	cow_work_init(&merge->work, chain, merge_advance);
-	merge->top = chain->top;
-	merge->parent = chain->top->parent;
 	merge->record = merge->top->record;
 	merge->progress = progress;
 	merge->remove = args->remove;

@@ -21,6 +21,8 @@
  *    of the new epoch has been acknowledged as durable by then.
  *  - After it, the old name leads to the new top, which then is complete.
  *  - A failure before SWAP leaves nothing behind.
+ *  - After SWAP, lack of room on the host is waited out, while flushes fail; no
+ *    other failure is.
  */
 #include <string.h>
 #include "layer.h"
@@ -82,7 +84,7 @@ static int identify_call(void *arg)
 		return 0;
 	}
 	/* The time that the new layer will name must not be lost by a crash. */
-	ret = env->io->sync(env->ctx, snap->old->fd);
+	ret = cow_sync_now(env, snap->old->fd);
 	return ret ? ret : env->io->stat(env->ctx, snap->old->fd,
 					 &snap->frozen);
 }
@@ -216,12 +218,33 @@ static int fail_swapped(struct snapshot *snap, int error)
 			snap->old->path, cow_reason(error));
 }
 
+/* The steps from FREEZE on may be taken any number of times. */
+static int wait_for_room(struct snapshot *snap, int error)
+{
+	struct work *work = &snap->work;
+
+	cow_fail(&work->task.error, error,
+		 "%s: the snapshot can not be made durable yet: %s; make room, until then flushes fail",
+		 snap->old->path, cow_reason(error));
+	cow_flush_refuse(work->chain, error);
+	work->state = SNAP_FREEZE;
+	return cow_work_wait(work, &work->chain->flush.again);
+}
+
+static bool lacks_room(const struct snapshot *snap, int error)
+{
+	return (error == -ENOSPC || error == -EDQUOT) &&
+	       !snap->old->failed && !snap->top->failed;
+}
+
 static int fail(struct snapshot *snap, int error)
 {
 	struct work *work = &snap->work;
 
 	if (snap->error)
 		return snap->error;
+	if (snap->swapped && lacks_room(snap, error))
+		return wait_for_room(snap, error);
 	if (snap->swapped)
 		return fail_swapped(snap, error);
 	snap->error = error;
