@@ -61,11 +61,13 @@ mkdir guest host && cp "$boot_dir"/guest/* guest && cp "$boot_dir"/host/* host
 UML=$UML BOOT_BUILD=$BOOT_BUILD BOOT_LIMITED=1 sh "$T/hang.t" &
 hang=$!
 holds "a second test hangs" until_true 30 test -s hanging
+group=$(cat hanging)
+holds "in a process group of its own" kill -s 0 -- "-$group"
 kill "$hang"
 wait "$hang" || :
 no_group()
 {
-	! pgrep -g "$1" >/dev/null
+	! kill -s 0 -- "-$group" 2>/dev/null
 }
-holds "its guest went with it" until_true 5 no_group "$(cat hanging)"
+holds "its guest went with it" until_true 5 no_group
 finish
