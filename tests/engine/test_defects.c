@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -538,9 +539,20 @@ static void lock_is_given_back_by_a_merge_that_did_not_begin(void)
 
 /* ---- free blocks ------------------------------------------------------- */
 
+static unsigned int blocks_in(const struct extents *set)
+{
+	unsigned int i, n = 0;
+
+	for (i = set->first; i < set->end; i++)
+		n += set->ext[i].count;
+	return n;
+}
+
 static unsigned int free_blocks(const struct common_file *file)
 {
-	return cow_chain(file)->top->nfree;
+	const struct room *room = cow_chain(file)->top->room;
+
+	return blocks_in(&room->pool) + blocks_in(&room->loaded);
 }
 
 #define LEAVES	30u
@@ -579,6 +591,61 @@ static void free_blocks_survive_opens_without_a_commit(void)
 	is(same, 60, "and are each time that the file is opened again");
 }
 
+static void room_of_discarded_data_is_used_again(void)
+{
+	struct cow_vec vec = { NULL, 8 * MIB };
+	struct bench_io io;
+	struct common_file *file;
+	uint64_t end, old;
+	unsigned int n;
+
+	bench_init(&bench);
+	file = bench_disk(&bench, 4, GIB);
+	vec.base = calloc(1, vec.len);
+	rig_rw(&bench.rig, file, COMMON_WRITE, vec.base, 0, vec.len, 0);
+	bench_flush(&bench, file);
+	end = cow_chain(file)->top->hdr.v4.end;
+	for (n = 1; n < 20; n++) {
+		old = (n - 1) * vec.len;
+		bench_start(&io, file, COMMON_DISCARD, NULL, old, vec.len, 0);
+		bench_flush(&bench, file);
+		rig_rw(&bench.rig, file, COMMON_WRITE, vec.base,
+		       old + vec.len, vec.len, 0);
+		bench_flush(&bench, file);
+	}
+	free(vec.base);
+	end = cow_chain(file)->top->hdr.v4.end - end;
+	ok(end < 200, "19 times 8 MiB later the file is %llu blocks longer",
+	   (unsigned long long)end);
+	is(bench_get(&bench, file, 0), 0, "what was discarded is zeros");
+	common_close(file);
+}
+
+/* Its answer comes when the disk has long been written again. */
+static void late_reader_sees_nobody_elses_data(void)
+{
+	static uint8_t buf[BENCH_BLOCK];
+	struct common_file *file;
+	struct bench_io late, discard;
+
+	bench_init(&bench);
+	file = bench_disk(&bench, 4, GIB);
+	bench_put(&bench, file, 0, 5, COMMON_FUA);
+	bench.rig.async = true;
+	bench_start(&late, file, COMMON_READ, buf, 0, sizeof(buf), 0);
+	bench.rig.async = false;
+	bench_start(&discard, file, COMMON_DISCARD, NULL, 0, BENCH_BLOCK, 0);
+	bench_flush(&bench, file);
+	bench_put(&bench, file, 64 * BENCH_BLOCK, 6, 0);
+	bench_put(&bench, file, 65 * BENCH_BLOCK, 6, 0);
+	ok(!late.over, "a read is under way");
+	rig_drain(&bench.rig);
+	ok(late.over && buf[0] == 5 && buf[BENCH_BLOCK - 1] == 5,
+	   "its block was not given to another: %u", buf[0]);
+	bench_flush(&bench, file);
+	common_close(file);
+}
+
 int main(void)
 {
 	merge_ends_while_others_sync_all_the_time();
@@ -599,5 +666,7 @@ int main(void)
 	snapshot_waits_for_room(4);
 	lock_is_given_back_by_a_merge_that_did_not_begin();
 	free_blocks_survive_opens_without_a_commit();
+	room_of_discarded_data_is_used_again();
+	late_reader_sees_nobody_elses_data();
 	return plan_done();
 }

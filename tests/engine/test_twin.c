@@ -462,6 +462,7 @@ static void reopen(struct world *w)
 	settle(w);
 	if (rig_rw(&w->rig, w->file, COMMON_FLUSH, NULL, 0, 0, 0))
 		fail(w, "a flush failed");
+	rig_drain(&w->rig);
 	common_close(w->file);
 	if (!open_chain(w))
 		compare_all(w, w->file, w->twin, "reopened, it reads otherwise");

@@ -195,6 +195,18 @@ static int walk_tree(struct walk *walk, struct cow_error *err)
 	return ret;
 }
 
+/* A piece of the list of free blocks: its lower bits are the length less one. */
+static void free_entry(struct walk *walk, unsigned int n, uint64_t entry)
+{
+	uint64_t block = entry >> COW_ENTRY_SHIFT;
+	uint64_t end = block + (entry & COW_ENTRY_STATES) + 1;
+
+	if (!block)
+		return;
+	while (block < end && take_block(walk, block, "free block", n))
+		block++;
+}
+
 /* Blocks that the list of free ones names are neither used nor leaked. */
 static int walk_list(struct walk *walk, struct cow_error *err)
 {
@@ -214,11 +226,8 @@ static int walk_list(struct walk *walk, struct cow_error *err)
 				    (unsigned long long)block);
 			return 0;
 		}
-		for (i = 1; i < COW_PAGE_ENTRIES; i++) {
-			block = cow_be64(page->entry[i]) >> COW_ENTRY_SHIFT;
-			if (block)
-				take_block(walk, block, "free block", i);
-		}
+		for (i = 1; i < COW_PAGE_ENTRIES; i++)
+			free_entry(walk, i, cow_be64(page->entry[i]));
 		block = cow_be64(page->entry[0]) >> COW_ENTRY_SHIFT;
 	}
 	return 0;

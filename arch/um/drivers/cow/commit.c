@@ -175,26 +175,6 @@ static struct stage *stage_copy(struct layer *layer, struct ipage *page)
 
 /* ---- V4: index pages go to new places ---------------------------------- */
 
-static uint64_t take_block(struct layer *layer)
-{
-	if (layer->nfree)
-		return layer->free_blocks[--layer->nfree];
-	return layer->hdr.v4.end++;
-}
-
-/* A block that no longer is used: at once free, or after this commit. */
-static void give_up_block(struct layer *layer, const struct ipage *page)
-{
-	if (!page->block)
-		return;
-	if (page->generation > layer->hdr.v4.generation) {
-		if (layer->nfree < FREE_BLOCKS)
-			layer->free_blocks[layer->nfree++] = page->block;
-	} else if (layer->nold < FREE_BLOCKS) {
-		layer->old_blocks[layer->nold++] = page->block;
-	}
-}
-
 static void tell_parent(struct layer *layer, struct ipage *page,
 			unsigned int level, uint64_t index)
 {
@@ -218,15 +198,21 @@ static void tell_parent(struct layer *layer, struct ipage *page,
 	commit->pages[level + 1] = parent;
 }
 
-static void write_index_page(struct layer *layer, struct ipage *page)
+static int write_index_page(struct layer *layer, struct ipage *page)
 {
 	unsigned int level = page->key >> 56;
 	uint64_t index = page->key & ~(0xffull << 56);
 	uint64_t generation = layer->hdr.v4.generation + 1;
 	struct stage *stage;
+	uint64_t block;
+	int err;
 
-	give_up_block(layer, page);
-	page->block = take_block(layer);
+	err = cow_block_take(layer, false, &block);
+	if (err)
+		return err;
+	if (page->block)
+		cow_block_leave(layer, page->block);
+	page->block = block;
 	page->generation = generation;
 	layer->staged += page->owned;
 	layer->staged -= page->staged;
@@ -236,12 +222,14 @@ static void write_index_page(struct layer *layer, struct ipage *page)
 	cow_page_seal((struct cow_disk_page *)stage->data, layer->hdr.v4.uuid,
 		      level, index, page->block, generation);
 	stage_write(stage, page->block << COW_BLOCK_SHIFT, IPAGE_SIZE);
+	return 0;
 }
 
 static int stage_isam(struct layer *layer)
 {
 	struct commit *commit = &layer->commit;
 	struct ipage *page;
+	int err;
 
 	commit->starved = false;
 	while (commit->level < layer->hdr.v4.levels) {
@@ -256,7 +244,12 @@ static int stage_isam(struct layer *layer)
 		}
 		commit->pages[commit->level] = page->dirty_next;
 		commit->meta = true;
-		write_index_page(layer, page);
+		err = write_index_page(layer, page);
+		if (err) {
+			commit->pages[commit->level] = page;
+			commit->error = err;
+			break;
+		}
 	}
 	commit->staged = true;
 	return commit->pending ? -EINPROGRESS : commit->error;
@@ -292,10 +285,7 @@ static int write_slot(struct layer *layer)
 static void slot_durable(struct layer *layer)
 {
 	layer->hdr.v4.generation++;
-	while (layer->nold && layer->nfree < FREE_BLOCKS)
-		layer->free_blocks[layer->nfree++] =
-			layer->old_blocks[--layer->nold];
-	layer->nold = 0;
+	cow_room_durable(layer);
 }
 
 /* ---- V1 to V3: bitmap pages are written in place ----------------------- */
@@ -400,6 +390,8 @@ static void commit_begin(struct layer *layer)
 	commit->level = 0;
 	memcpy(commit->pages, layer->dirty, sizeof(commit->pages));
 	memset(layer->dirty, 0, sizeof(layer->dirty));
+	if (is_isam(layer))
+		cow_room_commits(layer);
 	if (is_isam(layer) && (commit->pages[0] ||
 			       (layer->unsynced && !layer->counted))) {
 		layer->hdr.v4.content++;

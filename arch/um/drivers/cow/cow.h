@@ -436,7 +436,9 @@ static inline enum cow_step cow_task_step(struct cow_task *task)
 bool cow_background(struct common_file *file);
 
 /**
- * cow_idle() - true if no request, commit or task is under way
+ * cow_idle() - true if no request, commit, task or I/O is under way
+ *
+ * Only then may the chain be closed.
  */
 bool cow_idle(const struct common_file *file);
 

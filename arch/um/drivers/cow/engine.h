@@ -17,6 +17,7 @@
 #define COW_ENGINE_H
 
 #include "cow.h"
+#include "extents.h"
 #include "format.h"
 #include "record.h"
 
@@ -223,20 +224,46 @@ struct commit {
 	struct cow_queue next;
 };
 
-#define FREE_BLOCKS	32768u
+/**
+ * struct room - V4: blocks that nobody uses, on their way to the next user
+ * @given, @leaving, @settled, @grace: see room.c
+ * @pool: free
+ * @list: what a layer that comes to rest writes down
+ * @loaded: what the file's list named
+ * @waiting: @grace waits for I/O that began before the phase changed
+ * @punching: @grace is being punched
+ * @punched: how far
+ */
+struct room {
+	struct layer *layer;
+	struct extents given;
+	struct extents leaving;
+	struct extents settled;
+	struct extents grace;
+	struct extents pool;
+	struct extents spare;
+	struct extents list;
+	struct extents loaded;
+	bool waiting;
+	bool punching;
+	unsigned int punched;
+	struct io_desc io;
+};
 
 /**
  * struct layer - one open file of a chain
  * @inflight: I/O under way that uses @fd
  * @writers: requests under way whose target this layer is
- * @idle: is woken whenever @inflight or @writers has come to 0
+ * @idle: is woken whenever @inflight or @writers has come to 0, or @room is not
+ *	busy any more
  * @failed: sticky errno of a failed sync
  * @unsynced: data was written since the last sync began
  * @counted: content generation was raised since the layer became writable
  * @header_dirty: V4: the header waits for a commit
  * @dirty: V4 and bitmap: dirty pages by level
- * @free_blocks: V4: blocks that no durable header refers to
- * @old_blocks: V4: blocks that only the last durable header refers to
+ * @phase: changes when blocks wait for the I/O that is under way
+ * @io_of_phase: pieces of requests and merges under way, by the phase in which
+ *	they began
  */
 struct layer {
 	const struct layer_ops *ops;
@@ -262,10 +289,9 @@ struct layer {
 	bool counted;
 	bool header_dirty;
 	struct ipage *dirty[COW_V4_MAX_LEVELS];
-	uint64_t *free_blocks;
-	unsigned int nfree;
-	uint64_t *old_blocks;
-	unsigned int nold;
+	struct room *room;
+	unsigned int phase;
+	unsigned int io_of_phase[2];
 	struct commit commit;
 };
 
@@ -275,6 +301,32 @@ void cow_layer_put(struct layer *layer);
 int cow_layer_writable(struct layer *layer);
 void cow_layer_rest(struct layer *layer);
 
+/* V4: memory for free blocks. May block. */
+int cow_room_new(struct layer *layer);
+void cow_room_free(struct layer *layer);
+
+/* No entry refers to a block of data any more; a page moves out of its block. */
+void cow_block_give(struct layer *layer, uint64_t block);
+void cow_block_leave(struct layer *layer, uint64_t block);
+
+/* A free block, or one behind all others; -EFBIG. */
+int cow_block_take(struct layer *layer, bool data, uint64_t *block);
+
+/* Blocks wait, or are being punched; layer.idle is woken when that is over. */
+bool cow_room_busy(const struct layer *layer);
+
+/*
+ * The layer comes to rest, and is not busy: all that is not used, for
+ * cow_free_store(). Nothing is done where no commit follows and the durable
+ * header still has its old list.
+ */
+void cow_room_collect(struct layer *layer, bool commit_follows);
+
+/* A commit begins; its header is durable; no I/O of the last phase is left. */
+void cow_room_commits(struct layer *layer);
+void cow_room_durable(struct layer *layer);
+void cow_room_quiet(struct layer *layer);
+
 /*
  * V4, may block: write the free blocks down, for the next header to refer to;
  * take over the list that the header refers to.
@@ -282,7 +334,11 @@ void cow_layer_rest(struct layer *layer);
 int cow_free_store(struct layer *layer);
 int cow_free_load(struct layer *layer);
 
-/* V4, may block, nobody else at work: put the list into a header. */
+/*
+ * The chain comes to rest: take what the list will name, if the header can get
+ * one. Then, where it may block and while no commit runs: write it down.
+ */
+void cow_free_collect(struct layer *layer);
 void cow_free_close(struct layer *layer);
 
 /*
@@ -315,6 +371,7 @@ bool cow_commit_needed(const struct layer *layer);
 /**
  * struct sub - one piece of a request, or of a merge, on its way
  * @owner: whom to tell
+ * @source_phase, @target_phase: layer.phase when it began
  * @page: pinned page of @target, to change when the data is written
  * @state: what the sectors become then; COW_ABSENT: nothing changes
  */
@@ -326,6 +383,8 @@ struct sub {
 	void (*finish)(struct sub *sub);
 	struct layer *source;
 	struct layer *target;
+	unsigned int source_phase;
+	unsigned int target_phase;
 	struct ipage *page;
 	struct ipage *clear;	/* pinned page of a draining top */
 	uint64_t sector;

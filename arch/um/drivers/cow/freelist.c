@@ -3,7 +3,9 @@
  * V4: the list of free blocks, kept in the file while nobody writes it.
  *
  * Duty: store the list when a layer comes to rest, take it over when it is
- * written again, so that nothing leaks but by a crash. May block.
+ * written again, so that nothing leaks but by a crash. May block, and then the
+ * engine's thread is at work meanwhile: of its sets only room.list is used here,
+ * or, before the layer is written, room.loaded and room.given.
  *
  * Invariants:
  *  - The list is stored in free blocks, durably, before a header refers to it.
@@ -18,25 +20,32 @@
 /* Entry 0 leads to the next page of the list. */
 #define LIST_ROOM	(COW_PAGE_ENTRIES - 1)
 
-static bool sane(const struct layer *layer, uint64_t block)
+static bool sane(const struct layer *layer, uint64_t block, uint64_t count)
 {
-	return block >= COW_V4_FIRST_BLOCK && block < layer->hdr.v4.end;
+	return block >= COW_V4_FIRST_BLOCK && block < layer->hdr.v4.end &&
+	       count <= layer->hdr.v4.end - block;
 }
 
-/* Write one page, at a block of its own, that holds up to LIST_ROOM blocks. */
+/* ---- storing ----------------------------------------------------------- */
+
+/* Write one page, in a free block of its own, that names up to LIST_ROOM. */
 static int store_page(struct layer *layer, struct cow_disk_page *page,
 		      uint64_t index, uint64_t *next)
 {
 	const struct cow_env *env = &layer->chain->env;
-	uint64_t block = layer->free_blocks[--layer->nfree];
+	struct extents *list = &layer->room->list;
+	uint64_t block = cow_extents_take_last(list);
 	unsigned int i;
 	int ret;
 
 	memset(page, 0, sizeof(*page));
 	page->entry[0] = cow_be64(*next << COW_ENTRY_SHIFT);
-	for (i = 1; i <= LIST_ROOM && layer->nfree; i++)
-		page->entry[i] = cow_be64(layer->free_blocks[--layer->nfree] <<
-					  COW_ENTRY_SHIFT);
+	for (i = 1; i <= LIST_ROOM && !cow_extents_empty(list); i++) {
+		const struct extent *ext = &list->ext[--list->end];
+
+		page->entry[i] = cow_be64(ext->start << COW_ENTRY_SHIFT |
+					  (ext->count - 1));
+	}
 	cow_page_seal(page, layer->hdr.v4.uuid, COW_LIST_LEVEL, index, block,
 		      layer->hdr.v4.generation + 1);
 	ret = env->io->pwrite(env->ctx, layer->fd, page, sizeof(*page),
@@ -48,16 +57,17 @@ static int store_page(struct layer *layer, struct cow_disk_page *page,
 int cow_free_store(struct layer *layer)
 {
 	const struct cow_env *env = &layer->chain->env;
+	struct extents *list = &layer->room->list;
 	struct cow_disk_page *page;
 	uint64_t index = 0, next = 0;
 	int ret = 0;
 
-	if (!layer->nfree)
+	if (cow_extents_empty(list))
 		return 0;
 	page = env->alloc(sizeof(*page));
 	if (!page)
 		return -ENOMEM;
-	while (!ret && layer->nfree)
+	while (!ret && !cow_extents_empty(list))
 		ret = store_page(layer, page, index++, &next);
 	env->free(page, sizeof(*page));
 	if (!ret)
@@ -66,6 +76,8 @@ int cow_free_store(struct layer *layer)
 		layer->hdr.v4.free_list = next;
 	return ret;
 }
+
+/* ---- taking over ------------------------------------------------------- */
 
 static int load_page(struct layer *layer, struct cow_disk_page *page,
 		     uint64_t block)
@@ -83,13 +95,16 @@ static int load_page(struct layer *layer, struct cow_disk_page *page,
 
 static void take_page(struct layer *layer, const struct cow_disk_page *page)
 {
+	struct extents *loaded = &layer->room->loaded;
 	unsigned int i;
 
 	for (i = 1; i <= LIST_ROOM; i++) {
-		uint64_t block = cow_be64(page->entry[i]) >> COW_ENTRY_SHIFT;
+		uint64_t entry = cow_be64(page->entry[i]);
+		uint64_t block = entry >> COW_ENTRY_SHIFT;
+		uint32_t count = (entry & COW_ENTRY_STATES) + 1;
 
-		if (sane(layer, block) && layer->nfree < FREE_BLOCKS)
-			layer->free_blocks[layer->nfree++] = block;
+		if (sane(layer, block, count))
+			cow_extents_add(loaded, block, count, false);
 	}
 }
 
@@ -110,16 +125,21 @@ int cow_free_load(struct layer *layer)
 	 * A list that can not be read only costs room. Positions fall towards
 	 * its end, which rules out a circle.
 	 */
-	while (sane(layer, block) && layer->nold < FREE_BLOCKS &&
-	       !load_page(layer, page, block) &&
+	while (sane(layer, block, 1) && !load_page(layer, page, block) &&
 	       cow_be64(page->index) < last) {
 		last = cow_be64(page->index);
-		layer->old_blocks[layer->nold++] = block;
+		cow_block_give(layer, block);
 		take_page(layer, page);
 		block = cow_be64(page->entry[0]) >> COW_ENTRY_SHIFT;
 	}
 	env->free(page, sizeof(*page));
 	return 0;
+}
+
+void cow_free_collect(struct layer *layer)
+{
+	if (layer->room && !layer->failed && !cow_commit_needed(layer))
+		cow_room_collect(layer, false);
 }
 
 void cow_free_close(struct layer *layer)
@@ -128,11 +148,8 @@ void cow_free_close(struct layer *layer)
 	struct cow_disk_v4 v4;
 	int ret;
 
-	if (layer->ops != &cow_isam_ops || !layer->writable || layer->failed ||
-	    !layer->nfree || cow_commit_needed(layer))
-		return;
-	/* Without a commit since it was taken over, the old list still holds. */
-	if (layer->nold || cow_free_store(layer))
+	if (!layer->room || cow_extents_empty(&layer->room->list) ||
+	    cow_free_store(layer))
 		return;
 	layer->hdr.v4.generation++;
 	v4 = layer->hdr.v4;

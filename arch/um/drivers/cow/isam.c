@@ -10,8 +10,8 @@
  * Invariants:
  *  - A page in memory keeps all its ancestors in memory (ipage.children).
  *  - A page that has no place on disk is dirty.
- *  - An entry's block may be set while all its sectors are still absent: that
- *    is a reservation, which costs nothing when it is never used.
+ *  - An entry's block may be set while none of its sectors holds data: that is a
+ *    reservation, which costs nothing when it is never used.
  */
 #include <string.h>
 #include "engine.h"
@@ -228,15 +228,6 @@ static int isam_map(struct layer *layer, uint64_t sector, uint64_t count,
 	return 0;
 }
 
-/* The next block at the end of the file. */
-static int append_block(struct layer *layer, uint64_t *block)
-{
-	if (layer->hdr.v4.end >= 1ull << (64 - COW_ENTRY_SHIFT))
-		return -EFBIG;
-	*block = layer->hdr.v4.end++;
-	return 0;
-}
-
 /* Make sure that entry @n has a block. */
 static int give_block(struct layer *layer, struct ipage *page, unsigned int n,
 		      uint64_t *block)
@@ -247,7 +238,7 @@ static int give_block(struct layer *layer, struct ipage *page, unsigned int n,
 	*block = entry >> COW_ENTRY_SHIFT;
 	if (*block)
 		return 0;
-	err = append_block(layer, block);
+	err = cow_block_take(layer, true, block);
 	if (err)
 		return err;
 	put_entry(page, n, *block << COW_ENTRY_SHIFT | entry);
@@ -331,6 +322,21 @@ static unsigned int entry_owned(uint64_t entry)
 	return ((one & 0x3333u) + (one >> 2 & 0x3333u)) % 15;
 }
 
+/*
+ * A block without data goes, unless a write may be on its way to it: whoever has
+ * room reserved on a page holds it pinned.
+ */
+static uint64_t without_block(struct layer *layer, const struct ipage *page,
+			      uint64_t entry)
+{
+	uint64_t block = entry >> COW_ENTRY_SHIFT;
+
+	if (!block || page->pins > 1 || (entry & 0x5555u))
+		return entry;
+	cow_block_give(layer, block);
+	return entry & COW_ENTRY_STATES;
+}
+
 /* Two bits for each of @count sectors from @first on within a block. */
 static uint64_t states_mask(unsigned int first, unsigned int count)
 {
@@ -355,6 +361,8 @@ static void isam_set(struct layer *layer, struct ipage *page, uint64_t sector,
 			n = end - pos;
 		mask = states_mask(first, n);
 		now = (was & ~mask) | (pattern & mask);
+		if (state == COW_ZERO)
+			now = without_block(layer, page, now);
 		pos += n;
 		if (now == was)
 			continue;

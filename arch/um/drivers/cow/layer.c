@@ -45,16 +45,6 @@ void cow_layer_rest(struct layer *layer)
 	memset(commit, 0, sizeof(*commit));
 }
 
-static void free_lists(struct layer *layer)
-{
-	const struct cow_env *env = &layer->chain->env;
-
-	if (layer->free_blocks)
-		env->free(layer->free_blocks, FREE_BLOCKS * sizeof(uint64_t));
-	if (layer->old_blocks)
-		env->free(layer->old_blocks, FREE_BLOCKS * sizeof(uint64_t));
-}
-
 void cow_layer_put(struct layer *layer)
 {
 	const struct cow_env *env;
@@ -63,7 +53,7 @@ void cow_layer_put(struct layer *layer)
 		return;
 	env = &layer->chain->env;
 	cow_layer_rest(layer);
-	free_lists(layer);
+	cow_room_free(layer);
 	if (layer->fd >= 0)
 		env->io->close(env->ctx, layer->fd);
 	if (layer->spare_fd >= 0)
@@ -108,16 +98,14 @@ static int commit_memory(struct layer *layer)
 
 int cow_layer_writable(struct layer *layer)
 {
-	const struct cow_env *env = &layer->chain->env;
 	int err = 0;
 
 	if (layer->ops != &cow_raw_ops && !layer->commit.stage)
 		err = commit_memory(layer);
-	if (!err && layer->ops == &cow_isam_ops && !layer->free_blocks) {
-		layer->free_blocks = env->alloc(FREE_BLOCKS * sizeof(uint64_t));
-		layer->old_blocks = env->alloc(FREE_BLOCKS * sizeof(uint64_t));
-		if (!layer->free_blocks || !layer->old_blocks)
-			err = -ENOMEM;
+	if (!err && layer->ops == &cow_isam_ops && !layer->room) {
+		err = cow_room_new(layer);
+		if (err)
+			cow_room_free(layer);
 	}
 	if (!err && layer->ops == &cow_isam_ops)
 		err = cow_free_load(layer);

@@ -468,6 +468,7 @@ static void chain_close(struct common_file *file)
 {
 	struct chain *chain = cow_chain(file);
 
+	cow_free_collect(chain->top);
 	cow_free_close(chain->top);
 	chain_free(chain);
 }

@@ -83,19 +83,28 @@ void cow_sub_put(struct sub *sub)
 		cow_wake_one(chain, wait, 0);
 }
 
-static void layer_release(struct layer *layer)
+static unsigned int layer_use(struct layer *layer)
 {
-	if (!layer)
-		return;
+	layer->inflight++;
+	layer->io_of_phase[layer->phase]++;
+	return layer->phase;
+}
+
+static void layer_release(struct layer *layer, unsigned int phase)
+{
 	layer->inflight--;
 	if (!layer->inflight)
 		cow_wake(layer->chain, &layer->idle, 0);
+	if (!--layer->io_of_phase[phase] && phase != layer->phase)
+		cow_room_quiet(layer);
 }
 
 static void sub_over(struct sub *sub)
 {
-	layer_release(sub->source);
-	layer_release(sub->target);
+	if (sub->source)
+		layer_release(sub->source, sub->source_phase);
+	if (sub->target)
+		layer_release(sub->target, sub->target_phase);
 	sub->finish(sub);
 }
 
@@ -115,9 +124,9 @@ void cow_sub_submit(struct sub *sub)
 
 	sub->io.done = sub_done;
 	if (sub->source)
-		sub->source->inflight++;
+		sub->source_phase = layer_use(sub->source);
 	if (sub->target)
-		sub->target->inflight++;
+		sub->target_phase = layer_use(sub->target);
 	ret = env->io->submit(env->ctx, &sub->io);
 	if (ret != -EINPROGRESS)
 		sub_over(sub);

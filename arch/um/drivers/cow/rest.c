@@ -43,7 +43,10 @@ static int rest_advance(struct work *work, int answer)
 		work->state = REST_STORE;
 		return 0;
 	case REST_STORE:
+		if (cow_room_busy(work->chain->top))
+			return cow_work_wait(work, &work->chain->top->idle);
 		work->state = REST_GO;
+		cow_free_collect(work->chain->top);
 		return cow_work_call(work, store_call);
 	}
 	cow_flush_unblock(work->chain);

@@ -192,6 +192,10 @@ static int begin(struct snapshot *snap)
 	case SNAP_FREEZE:
 		return cow_work_commit(work, snap->old);
 	case SNAP_IDENTIFY:
+		if (cow_room_busy(snap->old))
+			return cow_work_wait(work, &snap->old->idle);
+		if (snap->old->room)
+			cow_room_collect(snap->old, true);
 		return cow_work_call(work, identify_call);
 	case SNAP_ADOPT:
 		return adopt(snap);
@@ -253,6 +257,14 @@ static int fail(struct snapshot *snap, int error)
 	return cow_work_call(work, undo_call);
 }
 
+/* What is waited for may come and go several times before it is all gone. */
+static bool not_yet(const struct snapshot *snap)
+{
+	if (snap->work.state == SNAP_WRITERS)
+		return snap->old->writers;
+	return snap->work.state == SNAP_IDENTIFY && cow_room_busy(snap->old);
+}
+
 static int snapshot_advance(struct work *work, int answer)
 {
 	struct snapshot *snap = snapshot_of(work);
@@ -261,8 +273,7 @@ static int snapshot_advance(struct work *work, int answer)
 
 	if (answer || snap->error)
 		return fail(snap, answer);
-	/* Writers may come and go several times before they are all gone. */
-	again = work->state == SNAP_WRITERS && snap->old->writers;
+	again = not_yet(snap);
 	ret = begin(snap);
 	if (ret == 1 || again)
 		return ret;

@@ -234,6 +234,12 @@ int cow_map(struct common_file *file, unsigned int n, uint64_t sector,
 bool cow_idle(const struct common_file *file)
 {
 	const struct chain *chain = cow_chain(file);
+	const struct layer *layer;
 
+	/* Behind requests, pages may still be read and holes punched. */
+	for (layer = chain->top; layer; layer = layer->parent) {
+		if (layer->inflight)
+			return false;
+	}
 	return !chain->requests && !chain->task && !chain->flush.running;
 }
