@@ -638,8 +638,10 @@ int io_host_setattr(void *ctx, int fd, const void *buf, size_t len)
 		ret = fsetxattr(fd, XATTR_NAME, buf, len, 0);
 	else
 		ret = fremovexattr(fd, XATTR_NAME);
-	if (ret && !(errno == ENODATA && !len))
+	if (ret && len)
 		return no_attribute();
+	if (ret && errno != ENODATA)
+		return fail();
 	do {
 		ret = fsync(fd);
 	} while (ret && errno == EINTR);

@@ -189,10 +189,13 @@ static int load_result(struct ipage *page, int64_t result)
 {
 	int err = result < 0 ? (int)result : 0;
 
+	/* The file was held against its header when it was opened: it was cut. */
+	if (!err && (size_t)result < page->vec.len)
+		err = -EIO;
+	/* To the caller that would say that the page is under way. */
+	if (err == -EAGAIN)
+		err = -EIO;
 	if (!err) {
-		/* A file that ends early has holes there. */
-		if ((size_t)result < page->vec.len)
-			memset(page->data + result, 0, page->vec.len - result);
 		memset(page->data + page->vec.len, 0,
 		       IPAGE_SIZE - page->vec.len);
 		err = page->layer->ops->loaded(page);

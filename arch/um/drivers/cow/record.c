@@ -169,6 +169,7 @@ static int load_slot(const struct cow_env *env, int fd, unsigned int slot,
 	uint8_t buf[COW_SECTOR_SIZE];
 	int64_t got;
 
+	*why = NULL;
 	got = env->io->pread(env->ctx, fd, buf, sizeof(buf),
 			     (uint64_t)slot << COW_BLOCK_SHIFT);
 	if (got < 0)
