@@ -32,15 +32,8 @@ static int bitmap_page(struct layer *layer, uint64_t sector,
 	int err;
 
 	*out = page;
-	if (page && page->state == IPAGE_VALID)
-		return 0;
-	if (page && page->state == IPAGE_LOADING)
-		return -EAGAIN;
-	if (page) {
-		err = page->error;
-		cow_page_drop(page);
-		return err;
-	}
+	if (page)
+		return page->state == IPAGE_VALID ? 0 : -EAGAIN;
 	page = cow_page_new(layer, key, NULL);
 	*out = page;
 	if (!page)

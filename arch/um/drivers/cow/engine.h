@@ -64,7 +64,7 @@ void cow_run(struct chain *chain);
 
 #define IPAGE_SIZE	COW_BLOCK_SIZE
 
-enum ipage_state { IPAGE_FREE, IPAGE_LOADING, IPAGE_VALID, IPAGE_FAILED };
+enum ipage_state { IPAGE_FREE, IPAGE_LOADING, IPAGE_VALID };
 
 /**
  * struct ipage - one page of a layer's index in memory, bytes as on disk
@@ -91,7 +91,6 @@ struct ipage {
 	enum ipage_state state;
 	bool dirty;
 	bool listed;		/* evictable, on the LRU list */
-	int error;
 	uint64_t block;
 	uint64_t generation;
 	unsigned int owned;
@@ -230,6 +229,8 @@ struct commit {
  * @pool: free
  * @list: what a layer that comes to rest writes down
  * @loaded: what the file's list named
+ * @asking: is anything pinned?
+ * @asked: generation of the header for which that was asked last
  * @waiting: @grace waits for I/O that began before the phase changed
  * @punching: @grace is being punched
  * @punched: how far
@@ -244,6 +245,8 @@ struct room {
 	struct extents spare;
 	struct extents list;
 	struct extents loaded;
+	bool asking;
+	uint64_t asked;
 	bool waiting;
 	bool punching;
 	unsigned int punched;

@@ -86,26 +86,21 @@ static int bring_page(struct layer *layer, unsigned int level, uint64_t index,
 
 /*
  * Lowest page in memory on the way to a leaf: its level, or @levels if not even
- * the root is. -EAGAIN or an error of a page that was asked for earlier.
+ * the root is. -EAGAIN if that page is under way.
  */
 static int lowest_page(struct layer *layer, const uint64_t *index,
 		       struct ipage **page)
 {
 	unsigned int levels = layer->hdr.v4.levels;
 	unsigned int level;
-	int err;
 
 	for (level = 0; level < levels; level++) {
 		*page = cow_page_find(layer, page_key(level, index[level]));
 		if (!*page)
 			continue;
-		if ((*page)->state == IPAGE_VALID)
-			break;
 		if ((*page)->state == IPAGE_LOADING)
 			return -EAGAIN;
-		err = (*page)->error;
-		cow_page_drop(*page);
-		return err;
+		break;
 	}
 	return level;
 }

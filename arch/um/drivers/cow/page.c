@@ -200,10 +200,9 @@ static int load_result(struct ipage *page, int64_t result)
 		       IPAGE_SIZE - page->vec.len);
 		err = page->layer->ops->loaded(page);
 	}
-	page->error = err;
-	page->state = err ? IPAGE_FAILED : IPAGE_VALID;
-	cow_wake(page->layer->chain, &page->waiters, 0);
-	lru_update(page);
+	cow_wake(page->layer->chain, &page->waiters, err);
+	if (!err)
+		cow_page_valid(page);
 	return err;
 }
 
@@ -219,7 +218,9 @@ static void load_done(struct io_desc *io)
 	struct layer *layer = page->layer;
 
 	layer->inflight--;
-	load_result(page, io->result);
+	/* Those who waited are told; who comes later tries again. */
+	if (load_result(page, io->result))
+		cow_page_drop(page);
 	layer_idle(layer);
 	cow_run(layer->chain);
 }
