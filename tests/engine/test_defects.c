@@ -646,6 +646,52 @@ static void late_reader_sees_nobody_elses_data(void)
 	common_close(file);
 }
 
+/* What a reader finds at 16 places of the disk, the sum of the bytes there. */
+static int read_all(struct common_file *file)
+{
+	int i, sum = 0;
+
+	for (i = 0; i < 16; i++)
+		sum += bench_get(&bench, file, i * 4 * MIB);
+	return sum;
+}
+
+/* Every commit moves index pages: without the pin they are soon written over. */
+static void reader_beside_a_writer_keeps_its_state(void)
+{
+	struct common_file *file, *reader;
+	char path[BENCH_NAME];
+	struct cow_open_args args = { .name = path, .peek = true };
+	struct cow_error err = { "" };
+	unsigned int free;
+	int i, n;
+
+	bench_init(&bench);
+	/* Pages are read anew, not remembered. */
+	bench.rig.env.index_bytes = 1;
+	file = bench_disk(&bench, 4, GIB);
+	bench_path(&bench, path, "top");
+	for (i = 0; i < 16; i++)
+		bench_put(&bench, file, i * 4 * MIB, 1, 0);
+	bench_flush(&bench, file);
+	is(common_open(&bench.rig.env, &args, &reader, &err), 0,
+	   "a reader opens the top beside its writer");
+	for (n = 1; n < 20; n++) {
+		for (i = 0; i < 16; i++)
+			bench_put(&bench, file, i * 4 * MIB + n * BENCH_BLOCK,
+				  2, 0);
+		bench_flush(&bench, file);
+	}
+	is(read_all(reader), 16, "it sees all of the state that it opened");
+	ok(!blocks_in(&cow_chain(file)->top->room->pool),
+	   "no block is used again while it looks");
+	common_close(reader);
+	bench_put(&bench, file, 999 * MIB, 3, COMMON_FUA);
+	free = blocks_in(&cow_chain(file)->top->room->pool);
+	ok(free > 16 * 18, "afterwards %u are free", free);
+	common_close(file);
+}
+
 int main(void)
 {
 	merge_ends_while_others_sync_all_the_time();
@@ -668,5 +714,6 @@ int main(void)
 	free_blocks_survive_opens_without_a_commit();
 	room_of_discarded_data_is_used_again();
 	late_reader_sees_nobody_elses_data();
+	reader_beside_a_writer_keeps_its_state();
 	return plan_done();
 }

@@ -122,7 +122,13 @@ struct io_stat {
 	uint32_t gid;
 };
 
-enum io_lock { IO_UNLOCK, IO_SHARED, IO_EXCLUSIVE };
+enum io_lock {
+	IO_UNLOCK,
+	IO_SHARED,
+	IO_EXCLUSIVE,
+	IO_PIN,		/* beside the writer: see @lock */
+	IO_PINNED,
+};
 
 #define IO_OPEN_WRITE		1u	/* else read only */
 #define IO_OPEN_NOFOLLOW	2u	/* fail on a symbolic link */
@@ -148,7 +154,10 @@ enum io_lock { IO_UNLOCK, IO_SHARED, IO_EXCLUSIVE };
  *	make the name durable
  * @replace: the same, but an old @path is replaced atomically
  * @unlink: remove a name and make that durable
- * @lock: whole-file open-file-description lock, never waits: -EAGAIN
+ * @lock: open-file-description lock of the whole file, never waits: -EAGAIN.
+ *	IO_PIN, which nobody refuses: let no block be used again that can be come
+ *	upon from a header read later, until the file is closed. IO_PINNED takes
+ *	nothing: -EAGAIN if somebody else has pinned.
  * @reopen: a second descriptor, with other rights, of the very same file
  * @getattr: extended attribute user.moo: its length, -ENODATA; -EOPNOTSUPP
  *	where there are none
@@ -321,7 +330,8 @@ enum cow_format {
  * @durable: flag s: every write is durable before it is acknowledged
  * @no_follow: look at @name itself even if it has a successor
  * @force: write a frozen layer; tools only, at the administrator's word
- * @peek: read beside a running writer: take no lock, implies read_only
+ * @peek: read beside a running writer: only pin the state that is read;
+ *	implies read_only
  * @create: with @parent: make @name if there is none
  * @version: format of a file to create: 3, 4, or 0 to choose by the parent
  * @lock_retry_ms: how long to try again for locks held by others

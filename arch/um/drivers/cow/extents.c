@@ -11,33 +11,6 @@
 #include <string.h>
 #include "extents.h"
 
-static struct extent *last_of(struct extents *set)
-{
-	return set->first < set->end ? &set->ext[set->end - 1] : NULL;
-}
-
-void cow_extents_add(struct extents *set, uint64_t start, uint32_t count,
-		     bool data)
-{
-	struct extent *last = last_of(set);
-
-	if (last && last->start + last->count == start && last->data == data &&
-	    last->count <= COW_EXTENT_LONGEST - count)
-		last->count += count;
-	else if (set->end < COW_EXTENTS)
-		set->ext[set->end++] = (struct extent){ start, count, data };
-}
-
-void cow_extents_move(struct extents *to, struct extents *from)
-{
-	unsigned int i;
-
-	for (i = from->first; i < from->end; i++)
-		cow_extents_add(to, from->ext[i].start, from->ext[i].count,
-				from->ext[i].data);
-	cow_extents_clear(from);
-}
-
 static void swap(struct extent *a, struct extent *b)
 {
 	struct extent c = *a;
@@ -73,6 +46,60 @@ void cow_extents_sort(struct extents *set)
 		swap(&heap[0], &heap[i - 1]);
 		sink(heap, 0, i - 1);
 	}
+}
+
+static struct extent *last_of(struct extents *set)
+{
+	return set->first < set->end ? &set->ext[set->end - 1] : NULL;
+}
+
+/* Does the last one become longer? */
+static bool join(struct extents *set, uint64_t start, uint32_t count, bool data)
+{
+	struct extent *last = last_of(set);
+
+	if (!last || last->start + last->count != start || last->data != data ||
+	    last->count > COW_EXTENT_LONGEST - count)
+		return false;
+	last->count += count;
+	return true;
+}
+
+/* What came in any order may well lie in sequence. */
+static void pack(struct extents *set)
+{
+	unsigned int i = set->first, end = set->end;
+
+	cow_extents_sort(set);
+	set->end = set->first;
+	for (; i < end; i++) {
+		struct extent ext = set->ext[i];
+
+		if (!join(set, ext.start, ext.count, ext.data))
+			set->ext[set->end++] = ext;
+	}
+	set->stuck = set->end - set->first > COW_EXTENTS / 8 * 7;
+}
+
+void cow_extents_add(struct extents *set, uint64_t start, uint32_t count,
+		     bool data)
+{
+	if (join(set, start, count, data))
+		return;
+	if (set->end == COW_EXTENTS && !set->stuck)
+		pack(set);
+	if (set->end < COW_EXTENTS)
+		set->ext[set->end++] = (struct extent){ start, count, data };
+}
+
+void cow_extents_move(struct extents *to, struct extents *from)
+{
+	unsigned int i;
+
+	for (i = from->first; i < from->end; i++)
+		cow_extents_add(to, from->ext[i].start, from->ext[i].count,
+				from->ext[i].data);
+	cow_extents_clear(from);
 }
 
 /* The one of two sorted sets that comes next. */

@@ -30,11 +30,13 @@ struct extent {
  * struct extents - a set
  * @ext: [COW_EXTENTS]
  * @first, @end: where in @ext it begins and ends
+ * @stuck: full, and packing it is of little use
  */
 struct extents {
 	struct extent *ext;
 	unsigned int first;
 	unsigned int end;
+	bool stuck;
 };
 
 static inline bool cow_extents_empty(const struct extents *set)
@@ -46,6 +48,7 @@ static inline void cow_extents_clear(struct extents *set)
 {
 	set->first = 0;
 	set->end = 0;
+	set->stuck = false;
 }
 
 /* Behind the last one, which becomes longer if @start follows it. */

@@ -590,23 +590,53 @@ int io_host_close(void *ctx, int fd)
 
 /* ---- locks and attributes ---------------------------------------------- */
 
+/* Behind the last byte that a file can have; the pin lies beyond. */
+#define LOCKED	((off_t)1 << 62)
+
+static int set_lock(int fd, int cmd, struct flock *fl)
+{
+	int ret;
+
+	do {
+		ret = fcntl(fd, cmd, fl);
+	} while (ret && errno == EINTR);
+	if (!ret)
+		return 0;
+	return errno == EACCES ? -EAGAIN : fail();
+}
+
+static int is_pinned(int fd)
+{
+	struct flock fl = {
+		.l_type = F_WRLCK,
+		.l_whence = SEEK_SET,
+		.l_start = LOCKED,
+		.l_len = 1,
+	};
+	int ret = set_lock(fd, F_OFD_GETLK, &fl);
+
+	return !ret && fl.l_type != F_UNLCK ? -EAGAIN : ret;
+}
+
 int io_host_lock(void *ctx, int fd, enum io_lock lock)
 {
 	static const short types[] = {
 		[IO_UNLOCK] = F_UNLCK,
 		[IO_SHARED] = F_RDLCK,
 		[IO_EXCLUSIVE] = F_WRLCK,
+		[IO_PIN] = F_RDLCK,
 	};
-	struct flock fl = { .l_type = types[lock], .l_whence = SEEK_SET };
-	int ret;
+	struct flock fl = { .l_whence = SEEK_SET, .l_len = LOCKED };
 
 	(void)ctx;
-	do {
-		ret = fcntl(fd, F_OFD_SETLK, &fl);
-	} while (ret && errno == EINTR);
-	if (!ret)
-		return 0;
-	return errno == EACCES ? -EAGAIN : fail();
+	if (lock == IO_PINNED)
+		return is_pinned(fd);
+	fl.l_type = types[lock];
+	if (lock == IO_PIN) {
+		fl.l_start = LOCKED;
+		fl.l_len = 1;
+	}
+	return set_lock(fd, F_OFD_SETLK, &fl);
 }
 
 int io_host_getattr(void *ctx, int fd, void *buf, size_t len)

@@ -369,6 +369,9 @@ int cow_layer_open(struct chain *chain, const char *path,
 		goto fail;
 	env->free(full, COW_PATH_MAX);
 	layer->fd = ret;
+	/* Where that can not be had, the pages' checksums are left. */
+	if (chain->peek)
+		env->io->lock(env->ctx, layer->fd, IO_PIN);
 	ret = cow_layer_identify(layer, expect, err);
 	if (ret) {
 		cow_layer_put(layer);

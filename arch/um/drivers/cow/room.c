@@ -9,12 +9,14 @@
  *	GIVEN      no entry in memory refers to it
  *	LEAVING    nor does an entry of the commit that is running
  *	SETTLED    nor does the durable header
- *	GRACE      I/O that began earlier may still be under way; it is waited for
+ *	GRACE      a reader beside us may have pinned an older header: then later;
+ *	           I/O that began earlier may still be under way: it is waited for
  *	PUNCH      longer pieces become holes, so that the host has them meanwhile
  *	free       room.pool, or room.list when the layer comes to rest
  *
  * Invariants: a block is in one place only. It becomes free when the header
- * without it is durable and all I/O that was resolved to it is over.
+ * without it is durable, nobody has pinned a header from before that, and all I/O
+ * that was resolved to it is over.
  */
 #include "engine.h"
 
@@ -135,17 +137,64 @@ static void grace_over(struct layer *layer)
 	punch(layer);
 }
 
-static void grace_begin(struct layer *layer)
+static int ask_call(void *arg)
+{
+	const struct room *room = arg;
+	const struct cow_env *env = &room->layer->chain->env;
+
+	return env->io->lock(env->ctx, room->layer->fd, IO_PINNED);
+}
+
+/* Whoever pins from now on reads the durable header or a later one. */
+static void asked(struct layer *layer)
 {
 	struct room *room = layer->room;
 
-	if (room->waiting || room->punching ||
-	    cow_extents_empty(&room->settled))
+	room->asking = false;
+	if (room->io.result == -EAGAIN) {
+		cow_extents_move(&room->settled, &room->grace);
+		cow_wake(layer->chain, &layer->idle, 0);
 		return;
+	}
 	room->waiting = true;
-	cow_extents_move(&room->grace, &room->settled);
 	layer->phase = !layer->phase;
 	cow_room_quiet(layer);
+}
+
+static void ask_done(struct io_desc *io)
+{
+	struct room *room = cow_container_of(io, struct room, io);
+	struct layer *layer = room->layer;
+
+	layer->inflight--;
+	asked(layer);
+	cow_run(layer->chain);
+}
+
+/* Once for each header: a pin may last. */
+static void grace_begin(struct layer *layer)
+{
+	const struct cow_env *env = &layer->chain->env;
+	struct room *room = layer->room;
+
+	if (cow_room_busy(layer) || cow_extents_empty(&room->settled) ||
+	    room->asked == layer->hdr.v4.generation)
+		return;
+	room->asked = layer->hdr.v4.generation;
+	room->asking = true;
+	cow_extents_move(&room->grace, &room->settled);
+	room->io = (struct io_desc){
+		.op = IO_CALL,
+		.fd = -1,
+		.call = ask_call,
+		.arg = room,
+		.done = ask_done,
+	};
+	layer->inflight++;
+	if (env->io->submit(env->ctx, &room->io) == -EINPROGRESS)
+		return;
+	layer->inflight--;
+	asked(layer);
 }
 
 void cow_room_quiet(struct layer *layer)
@@ -181,7 +230,7 @@ bool cow_room_busy(const struct layer *layer)
 {
 	const struct room *room = layer->room;
 
-	return room && (room->waiting || room->punching);
+	return room && (room->asking || room->waiting || room->punching);
 }
 
 /* ---- memory ------------------------------------------------------------ */
