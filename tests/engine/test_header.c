@@ -769,6 +769,8 @@ static const char *v4_out_of_range(const struct cow_disk_v4 *v4)
 	if (v4->parent_mtime_nsec > 999999999 ||
 	    v4->self.birth_nsec > 999999999 || v4->parent_size > INT64_MAX)
 		return "identity";
+	if (v4->cylinders > 65535 || v4->heads > 255 || v4->sectors > 255)
+		return "geometry";
 	return NULL;
 }
 
@@ -854,6 +856,10 @@ static const struct {
 	{ "successor.len", 0, 0 },
 	{ "successor.len", 4096, -EINVAL },
 	{ "self.birth_nsec", 1000000000, -EINVAL },
+	{ "cylinders", 65535, 0 },
+	{ "cylinders", 65536, -EINVAL },
+	{ "heads", 256, -EINVAL },
+	{ "sectors", 256, -EINVAL },
 	{ "free_list", 0, 0 },
 	{ "free_list", 5, -EINVAL },
 	{ "free_list", 100, -EINVAL },

@@ -65,7 +65,8 @@ static void unit_numbers(struct kunit *test)
 /* ---- commands that are refused ----------------------------------------- */
 
 #define NO_UNIT	"expected a device, 0 to 15 or a to p, behind \"ubd\""
-#define NO_FLAG	"expected '=' or a flag: r, s, c, d, t, V3, V4"
+#define NO_FLAG	"expected '=' or a flag, once: R S c d t L V0 V3 V4 " \
+		"C<n> H<n> S<n>"
 #define NO_FILE	"expected a file behind '='"
 #define NO_DEVICE	": no such device: ubda to ubdp, or ubd0 to ubd15"
 #define NO_CHAIN	"ubdp: it is not configured"
@@ -84,6 +85,15 @@ static const struct refusal refusals[] = {
 	{ mconsole_config, "config ubdprr2=f", NO_FLAG },
 	{ mconsole_config, "config ubdpV=f", NO_FLAG },
 	{ mconsole_config, "config ubdpV5=f", NO_FLAG },
+	{ mconsole_config, "config ubdpV3V4=f", NO_FLAG },
+	{ mconsole_config, "config ubdpC=f", NO_FLAG },
+	{ mconsole_config, "config ubdpC0=f", NO_FLAG },
+	{ mconsole_config, "config ubdpC65536=f", NO_FLAG },
+	{ mconsole_config, "config ubdpC4294967297=f", NO_FLAG },
+	{ mconsole_config, "config ubdpC5C6=f", NO_FLAG },
+	{ mconsole_config, "config ubdpH256=f", NO_FLAG },
+	{ mconsole_config, "config ubdpS63S=", NO_FILE },
+	{ mconsole_config, "config ubdpC65535H255S255V0=", NO_FILE },
 	{ mconsole_config, "config ubdp=", NO_FILE },
 	{ mconsole_config, "config ubdp=,f", NO_FILE },
 	{ mconsole_config, "config ubdr=f", NO_UNIT },

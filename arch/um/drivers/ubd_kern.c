@@ -51,6 +51,7 @@
 
 /**
  * struct ubd_config - what was asked for a device; of this one time only
+ * @geometry: instead of what the file says; 0: not asked for
  * @text: what @file and the others point into, if it is ours to free
  */
 struct ubd_config {
@@ -63,7 +64,10 @@ struct ubd_config {
 	bool raw;
 	bool unlocked;
 	bool no_trim;
+	bool keep_link;
+	bool version_given;
 	unsigned int version;
+	struct cow_geometry geometry;
 };
 
 /**
@@ -460,31 +464,78 @@ int ubd_parse_unit(const char **text)
 	       -EINVAL;
 }
 
-static const char *ubd_parse_flag(struct ubd_config *config, const char *flag)
+/* A number from 1 to @max, said once. */
+static const char *ubd_parse_number(const char *text, u32 max, u32 *number)
 {
-	switch (*flag) {
-	case 'r':
-		config->read_only = true;
-		return flag + 1;
-	case 's':
-		config->durable = true;
-		return flag + 1;
-	case 'c':
-		config->unlocked = true;
-		return flag + 1;
-	case 'd':
+	u32 n = 0;
+
+	if (*number || !isdigit(*text))
+		return NULL;
+	while (isdigit(*text) && n <= max)
+		n = n * 10 + *text++ - '0';
+	*number = n;
+	return n && n <= max ? text : NULL;
+}
+
+/* V0 is a raw file; the others are what is made where there is no file. */
+static const char *ubd_parse_version(struct ubd_config *config,
+				     const char *text)
+{
+	if (config->version_given || !*text || !strchr("034", *text))
+		return NULL;
+	config->version_given = true;
+	config->version = *text - '0';
+	if (!config->version)
 		config->raw = true;
-		return flag + 1;
+	return text + 1;
+}
+
+static bool *ubd_plain_flag(struct ubd_config *config, char flag)
+{
+	switch (flag) {
+	case 'r':
+	case 'R':
+		return &config->read_only;
+	case 's':
+	case 'S':
+		return &config->durable;
+	case 'c':
+		return &config->unlocked;
+	case 'd':
+		return &config->raw;
 	case 't':
-		config->no_trim = true;
-		return flag + 1;
-	case 'V':
-		if (flag[1] != '3' && flag[1] != '4')
-			return NULL;
-		config->version = flag[1] - '0';
-		return flag + 2;
+		return &config->no_trim;
+	case 'L':
+		return &config->keep_link;
 	}
 	return NULL;
+}
+
+/* What stands behind the flag, or NULL. */
+static const char *ubd_parse_flag(struct ubd_config *config, const char *flag)
+{
+	struct cow_geometry *geometry = &config->geometry;
+	bool *plain;
+
+	switch (*flag) {
+	case 'C':
+		return ubd_parse_number(flag + 1, U16_MAX,
+					&geometry->cylinders);
+	case 'H':
+		return ubd_parse_number(flag + 1, U8_MAX, &geometry->heads);
+	case 'S':
+		if (isdigit(flag[1]))
+			return ubd_parse_number(flag + 1, U8_MAX,
+						&geometry->sectors);
+		break;
+	case 'V':
+		return ubd_parse_version(config, flag + 1);
+	}
+	plain = ubd_plain_flag(config, *flag);
+	if (!plain)
+		return NULL;
+	*plain = true;
+	return flag + 1;
 }
 
 static char *ubd_parse_name(char **text)
@@ -508,7 +559,7 @@ static char *ubd_parse(char *text, unsigned int *unit,
 	while (*at && *at != '=') {
 		at = ubd_parse_flag(config, at);
 		if (!at)
-			return "expected '=' or a flag: r, s, c, d, t, V3, V4";
+			return "expected '=' or a flag, once: R S c d t L V0 V3 V4 C<n> H<n> S<n>";
 	}
 	if (!*at)
 		return "expected '=' and a file";
@@ -597,13 +648,17 @@ __uml_help(ubd_setup,
 	   "    one file, that may be a COW file, which names those below it, or a raw\n"
 	   "    one. A file that was frozen by the mconsole command \"snapshot\" stands\n"
 	   "    for the newest file on top of it. <flags> are:\n"
-	   "      r   read-only; a frozen file then stands for itself\n"
-	   "      s   every write is on the host's disk before it is acknowledged\n"
-	   "      c   no locks: shared with others, for a cluster file system\n"
-	   "      d   the file, or with two files the second, is raw data, whatever it\n"
-	   "          looks like\n"
-	   "      t   no discard\n"
-	   "      V3, V4   version of a new COW file\n"
+	   "      R, r  read-only; a frozen file then stands for itself\n"
+	   "      S, s  every write is on the host's disk before it is acknowledged\n"
+	   "      c     no locks: shared with others, for a cluster file system\n"
+	   "      d, V0 the file, or with two files the second, is raw data, whatever it\n"
+	   "            looks like\n"
+	   "      t     no discard\n"
+	   "      V3, V4  version of a new COW file\n"
+	   "      L     a new COW file names the second file as it is given here, a\n"
+	   "            symbolic link too\n"
+	   "      C<n>, H<n>, S<n>  cylinders, heads, and sectors of a track, as the\n"
+	   "            HDIO_GETGEO ioctl shows them; a new version 4 file keeps them\n"
 	   "    <serial> is shown in sysfs; with one file only: ubd0=file,,serial\n\n"
 	   "ubd=<option>[,<option>]\n"
 	   "    sync       as flag s on all devices\n"
@@ -626,20 +681,41 @@ __uml_help(udb_setup,
 
 /* ---- disks ------------------------------------------------------------- */
 
+/* What was asked for, or else what the file says, or else what always was. */
+static struct cow_geometry ubd_geometry(struct ubd *dev)
+{
+	struct cow_geometry geometry = dev->config.geometry;
+	unsigned long flags = ubd_enter();
+	struct cow_geometry file = cow_geometry(dev->file);
+	u64 cylinders;
+
+	ubd_leave(flags);
+	geometry.heads = geometry.heads ?: file.heads ?: UBD_HEADS;
+	geometry.sectors = geometry.sectors ?: file.sectors ?: UBD_TRACK;
+	cylinders = div_u64(dev->file->size >> SECTOR_SHIFT,
+			    geometry.heads * geometry.sectors);
+	geometry.cylinders = geometry.cylinders ?: file.cylinders ?: cylinders;
+	return geometry;
+}
+
 static int ubd_getgeo(struct block_device *bdev, struct hd_geometry *geo)
 {
-	geo->heads = UBD_HEADS;
-	geo->sectors = UBD_TRACK;
-	geo->cylinders = get_capacity(bdev->bd_disk) / (UBD_HEADS * UBD_TRACK);
+	struct cow_geometry geometry;
+
+	geometry = ubd_geometry(bdev->bd_disk->private_data);
+	geo->heads = geometry.heads;
+	geo->sectors = geometry.sectors;
+	geo->cylinders = geometry.cylinders;
 	return 0;
 }
 
 static int ubd_identify(struct gendisk *disk, void __user *to)
 {
+	struct cow_geometry geometry = ubd_geometry(disk->private_data);
 	u16 id[ATA_ID_WORDS] = {
-		[ATA_ID_CYLS] = get_capacity(disk) / (UBD_HEADS * UBD_TRACK),
-		[ATA_ID_HEADS] = UBD_HEADS,
-		[ATA_ID_SECTORS] = UBD_TRACK,
+		[ATA_ID_CYLS] = geometry.cylinders,
+		[ATA_ID_HEADS] = geometry.heads,
+		[ATA_ID_SECTORS] = geometry.sectors,
 	};
 
 	return copy_to_user(to, id, sizeof(id)) ? -EFAULT : 0;
@@ -704,6 +780,8 @@ static int ubd_open(struct ubd *dev, struct cow_error *err)
 		.durable = config->durable,
 		.create = config->parent && !config->read_only,
 		.version = config->version,
+		.keep_link = config->keep_link,
+		.geometry = config->geometry,
 		.lock_retry_ms = UBD_LOCK_RETRY,
 	};
 	ret = ubd_call(ubd_host_open, open);
@@ -716,6 +794,23 @@ static int ubd_open(struct ubd *dev, struct cow_error *err)
 	ubd_leave(flags);
 	kfree(open);
 	return ret;
+}
+
+/* A geometry that was asked for must not promise more than the disk has. */
+static int ubd_check_geometry(struct ubd *dev, struct cow_error *err)
+{
+	struct cow_geometry geometry = ubd_geometry(dev);
+	u64 sectors = (u64)geometry.cylinders * geometry.heads *
+		      geometry.sectors;
+
+	if (!dev->config.geometry.cylinders ||
+	    sectors <= dev->file->size >> SECTOR_SHIFT)
+		return 0;
+	snprintf(err->text, sizeof(err->text),
+		 "ubd%c: %u cylinders of %u heads and %u sectors are more than the %llu sectors of the disk",
+		 'a' + ubd_unit(dev), geometry.cylinders, geometry.heads,
+		 geometry.sectors, dev->file->size >> SECTOR_SHIFT);
+	return -EINVAL;
 }
 
 /* The chain, if it has come to rest: from here on the device has none. */
@@ -851,7 +946,9 @@ static int ubd_add(struct ubd *dev, struct cow_error *err)
 	INIT_DELAYED_WORK(&dev->background, ubd_background);
 	ret = ubd_open(dev, err);
 	if (!ret) {
-		ret = ubd_add_queue(dev);
+		ret = ubd_check_geometry(dev, err);
+		if (!ret)
+			ret = ubd_add_queue(dev);
 		if (ret)
 			ubd_close(dev);
 		ubd_release(dev);

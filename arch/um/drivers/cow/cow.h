@@ -321,6 +321,17 @@ enum cow_format {
 };
 
 /**
+ * struct cow_geometry - what a disk's partitioning tools are told; 0: not set
+ *
+ * V4 files keep it; it says nothing about where data is.
+ */
+struct cow_geometry {
+	uint32_t cylinders;
+	uint32_t heads;
+	uint32_t sectors;	/* of a track */
+};
+
+/**
  * struct cow_open_args - which chain, and how
  * @name: file to open as the top
  * @parent: second name of a two-name form, or NULL
@@ -334,6 +345,9 @@ enum cow_format {
  *	implies read_only
  * @create: with @parent: make @name if there is none
  * @version: format of a file to create: 3, 4, or 0 to choose by the parent
+ * @keep_link: flag L: a file to create names @parent as it is given, and does
+ *	not follow a symbolic link
+ * @geometry: of a V4 file to create
  * @lock_retry_ms: how long to try again for locks held by others
  */
 struct cow_open_args {
@@ -348,6 +362,8 @@ struct cow_open_args {
 	bool peek;
 	bool create;
 	unsigned int version;
+	bool keep_link;
+	struct cow_geometry geometry;
 	unsigned int lock_retry_ms;
 };
 
@@ -407,6 +423,11 @@ unsigned int cow_depth(const struct common_file *file);
  */
 int cow_layer(const struct common_file *file, unsigned int n,
 	      struct cow_layer_info *info);
+
+/**
+ * cow_geometry() - what the top's header says; zeros where it says nothing
+ */
+struct cow_geometry cow_geometry(const struct common_file *file);
 
 /* ---- work that takes several steps ------------------------------------- */
 
@@ -600,6 +621,8 @@ int cow_map(struct common_file *file, unsigned int layer, uint64_t sector,
  * @parent: layer below, or NULL
  * @version: 3 or 4; 0 chooses 3 over a raw parent and 4 over a COW
  * @parent_raw: do not look whether @parent is a COW
+ * @keep_link: name @parent as it is given, a symbolic link too
+ * @geometry: of a V4 file
  * @size: bytes; only without @parent
  * @mode: permission bits
  * @gid: group; ~0 for the caller's own
@@ -609,6 +632,8 @@ struct cow_create_args {
 	const char *parent;
 	unsigned int version;
 	bool parent_raw;
+	bool keep_link;
+	struct cow_geometry geometry;
 	uint64_t size;
 	uint32_t mode;
 	uint32_t gid;

@@ -29,13 +29,17 @@ static int create_v3(const struct cow_env *env, int fd, struct cow_header *hdr,
 }
 
 static int fill(const struct cow_env *env, int fd, unsigned int version,
-		struct cow_header *hdr)
+		const struct cow_geometry *geometry, struct cow_header *hdr)
 {
 	uint8_t *buf;
 	int err;
 
-	if (version == COW_V4)
+	if (version == COW_V4) {
+		hdr->v4.cylinders = geometry->cylinders;
+		hdr->v4.heads = geometry->heads;
+		hdr->v4.sectors = geometry->sectors;
 		return cow_v4_format(env, fd, hdr);
+	}
 	buf = env->alloc(COW_HEADER_MAX);
 	if (!buf)
 		return -ENOMEM;
@@ -54,7 +58,7 @@ static int write_file(const struct cow_env *env,
 	if (fd < 0)
 		return cow_fail(err, fd, "%s: %s", args->name,
 				cow_reason_new(fd));
-	ret = fill(env, fd, version, hdr);
+	ret = fill(env, fd, version, &args->geometry, hdr);
 	if (!ret)
 		ret = env->io->publish(env->ctx, fd, args->name);
 	env->io->close(env->ctx, fd);
@@ -77,6 +81,29 @@ static int sync_parent(const struct cow_env *env, const struct layer *parent,
 	return cow_fail(err, ret, "%s: %s", parent->path, cow_reason(ret));
 }
 
+/* The name that the new file stores: absolute in any case. */
+static int name_parent(const struct cow_env *env,
+		       const struct cow_create_args *args,
+		       const struct layer *parent, char name[COW_PATH_MAX])
+{
+	const char *given = args->keep_link ? args->parent : parent->path;
+	size_t dir = 0, len = strlen(given) + 1;
+	int ret;
+
+	if (given[0] != '/') {
+		ret = env->io->realpath(env->ctx, ".", name);
+		if (ret)
+			return ret;
+		dir = strlen(name);
+		if (dir > 1)
+			name[dir++] = '/';
+	}
+	if (len > COW_PATH_MAX - dir)
+		return -ENAMETOOLONG;
+	memcpy(name + dir, given, len);
+	return 0;
+}
+
 static int over_parent(const struct cow_env *env,
 		       const struct cow_create_args *args,
 		       const struct layer *parent, struct cow_header *hdr,
@@ -97,7 +124,10 @@ static int over_parent(const struct cow_env *env,
 	if (parent->sectors >> (63 - COW_SECTOR_SHIFT))
 		return cow_fail(err, -EFBIG, "%s: %s", parent->path,
 				cow_reason(-EFBIG));
-	memcpy(hdr->parent, parent->path, strlen(parent->path) + 1);
+	ret = name_parent(env, args, parent, hdr->parent);
+	if (ret)
+		return cow_fail(err, ret, "%s: %s", args->parent,
+				cow_reason(ret));
 	hdr->mtime = parent->st.mtime_sec;
 	hdr->size = version == COW_V3 ?
 		    parent->st.size : parent->sectors << COW_SECTOR_SHIFT;

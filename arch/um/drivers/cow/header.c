@@ -517,6 +517,14 @@ static const char *check_v4_state(const struct cow_disk_v4 *v4)
 	return NULL;
 }
 
+static const char *check_v4_geometry(const struct cow_disk_v4 *v4)
+{
+	if (v4->cylinders > UINT16_MAX || v4->heads > UINT8_MAX ||
+	    v4->sectors > UINT8_MAX)
+		return "its geometry is out of range";
+	return NULL;
+}
+
 static const char *check_v4(const struct cow_disk_v4 *v4)
 {
 	const char *why;
@@ -530,6 +538,8 @@ static const char *check_v4(const struct cow_disk_v4 *v4)
 		why = check_v4_names(v4);
 	if (!why)
 		why = check_v4_parent(v4);
+	if (!why)
+		why = check_v4_geometry(v4);
 	return why;
 }
 

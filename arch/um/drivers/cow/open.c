@@ -413,6 +413,8 @@ static int create_missing(struct opening *open)
 		.parent = args->parent,
 		.version = args->version,
 		.parent_raw = args->raw,
+		.keep_link = args->keep_link,
+		.geometry = args->geometry,
 		.mode = 0644,
 		.gid = ~0u,
 	};

@@ -310,6 +310,9 @@ static int make_file(struct snapshot *snap)
 		return -ENOMEM;
 	hdr->size = old->sectors << COW_SECTOR_SHIFT;
 	memcpy(hdr->parent, old->path, strlen(old->path) + 1);
+	hdr->v4.cylinders = old->hdr.v4.cylinders;
+	hdr->v4.heads = old->hdr.v4.heads;
+	hdr->v4.sectors = old->hdr.v4.sectors;
 	cow_v4_identify(&hdr->v4, old);
 	hdr->v4.state = COW_IS_PROVISIONAL | COW_IS_SNAPSHOT;
 	fd = env->io->create(env->ctx, snap->name, old->st.mode, old->st.gid);

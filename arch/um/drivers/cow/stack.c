@@ -231,6 +231,13 @@ int cow_map(struct common_file *file, unsigned int n, uint64_t sector,
 	return err == -EAGAIN ? -ENOMEM : err;
 }
 
+struct cow_geometry cow_geometry(const struct common_file *file)
+{
+	const struct cow_disk_v4 *v4 = &cow_chain(file)->top->hdr.v4;
+
+	return (struct cow_geometry){ v4->cylinders, v4->heads, v4->sectors };
+}
+
 bool cow_idle(const struct common_file *file)
 {
 	const struct chain *chain = cow_chain(file);

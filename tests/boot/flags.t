@@ -1,0 +1,98 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# Duty: what the flags in upper case on a ubd argument do, seen from inside the
+# guest or on the host's files; and that a flag that makes no sense leaves the
+# device unconfigured.
+. "${0%/*}/lib.sh"
+ours_only
+need_strace
+need_moo
+
+pattern a.img AAAA 40320
+pattern b.img BBBB 40320
+pattern base.img BASE 40320
+ln -s base.img link.img
+cow fake.cow base="$T/base.img"
+
+# Geometry: of the arguments, and of the file that they made
+boot geometry ubd0C5H128S63V4=delta.cow,base.img ubd1H16S63=a.img \
+	ubd2R=b.img ubd3V0=fake.cow ubd4LV4=keep.cow,link.img \
+	ubd5LV3=keep3.cow,"$T/link.img" ubd6V4=resolved.cow,link.img <<'EOF'
+for d in a b c; do sect info /dev/ubd$d; done
+sect map /dev/ubdd 0 1
+EOF
+ended_well geometry "the guest ended"
+out geometry >lines
+like "$(sed -n 1p lines)" "heads=128 sectors=63 cylinders=5" "C, H and S"
+like "$(sed -n 2p lines)" "heads=16 sectors=63 cylinders=40" \
+	"without C the cylinders follow from the size"
+like "$(sed -n 3p lines)" " ro=1 " "R: read-only"
+is "$(sed -n 4p lines)" "0+1=junk" "V0: a COW file as a raw disk"
+
+parent_of()
+{
+	moo info --output=json "$1" | sed -n 's/^ *"backing-filename": "\(.*\)".*/\1/p'
+}
+
+is "$(parent_of keep.cow)" "$T/link.img" "L: the link's name is stored, V4"
+is "$(parent_of keep3.cow)" "$T/link.img" "and V3"
+is "$(parent_of resolved.cow)" "$T/base.img" "without L the file's"
+
+boot kept ubd0=delta.cow ubd1C3H2S1=keep.cow <<'EOF'
+sect info /dev/ubda
+sect info /dev/ubdb
+EOF
+like "$(out kept | sed -n 1p)" "heads=128 sectors=63 cylinders=5" \
+	"the V4 file has kept its geometry"
+like "$(out kept | sed -n 2p)" "heads=2 sectors=1 cylinders=3" \
+	"the arguments come first"
+
+# S: the host's disk has it before the guest hears of it
+io_on_threads
+start durable ubd0S=a.img ubd1=b.img <<'EOF'
+point up
+sect put /dev/ubda SSSS 8 8
+sect put /dev/ubdb SSSS 8 8
+point written
+EOF
+await durable up
+trace durable syncs -y -e trace="$SYNCS"
+go up
+await durable written
+untrace
+go written
+ended_well durable "the guest wrote"
+holds "S: a write is synced before it is answered" grep -q '/a.img>' syncs
+fails "without S nobody has asked for that" grep -q '/b.img>' syncs
+
+# What makes no sense
+bad='C H S0 H256 C65536 C5C6 V3V4 V5 V Q X1 Sx'
+set --
+unit=1
+for flag in $bad; do
+	set -- "$@" "ubd${unit}$flag=b.img"
+	unit=$((unit + 1))
+done
+boot wrong ubd0=a.img "$@" ubd14C400H255S63=base.img <<'EOF'
+disks
+dmesg | grep -c 'ubd: expected'
+EOF
+ended_well wrong "the guest starts without them"
+is "$(out wrong | sed -n 1p)" "ubda " "flags that make no sense: no disk"
+is "$(out wrong | sed -n 2p)" 12 "each is told in the guest's log"
+holds "a geometry beyond the disk is told to the host" host_says wrong \
+	"400 cylinders of 255 heads and 63 sectors are more than the 40320 sectors"
+
+start hot <<'EOF'
+point ready
+disks
+sect info /dev/ubda
+EOF
+await hot ready
+like "$(mconsole hot config ubd0C5C6=a.img)" "ERR expected" "refused by config too"
+like "$(mconsole hot config ubd0=a.img)" "^OK" "of which nothing sticks"
+go ready
+ended_well hot "the guest ended"
+like "$(out hot | sed -n 2p)" "heads=128 sectors=32 cylinders=9" \
+	"the geometry is the usual one"
+finish
