@@ -536,8 +536,12 @@ static int give_name(int fd, const char *path, bool replace)
 		ret = replace_by_unnamed(fd, &place);
 	else
 		ret = link_unnamed(fd, &place, place.name);
-	if (!ret)
+	if (!ret) {
 		ret = place_sync(&place);
+		/* One that may not last is not left for others to find. */
+		if (ret && !replace)
+			unlinkat(place.dir, place.name, 0);
+	}
 	place_close(&place);
 	return ret;
 }
