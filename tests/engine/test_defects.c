@@ -692,6 +692,67 @@ static void reader_beside_a_writer_keeps_its_state(void)
 	common_close(file);
 }
 
+/* ---- headers of disk images -------------------------------------------- */
+
+static int truncate_base(uint64_t size)
+{
+	char path[BENCH_NAME];
+
+	bench_path(&bench, path, "base");
+	return truncate(path, size);
+}
+
+static int make_header(const char *name, const char *image, uint32_t cylinders)
+{
+	char path[BENCH_NAME], of[BENCH_NAME];
+	const struct cow_create_args args = {
+		.name = path,
+		.parent = of,
+		.header = true,
+		.geometry = { .cylinders = cylinders, .heads = 4 },
+		.mode = 0644,
+		.gid = ~0u,
+	};
+	struct cow_error err = { "" };
+
+	bench_path(&bench, path, name);
+	bench_path(&bench, of, image);
+	return cow_create(&bench.rig.env, &args, &err);
+}
+
+static void headers_lead_to_one_image(void)
+{
+	struct common_file *file;
+
+	bench_init(&bench);
+	bench_make(&bench, 0, DISK);
+	is(make_header("one", "base", 7), 0, "a header of a raw image");
+	is(make_header("two", "base", 9), 0, "and another one");
+	file = bench_open(&bench, "one");
+	is(cow_geometry(file).cylinders, 7, "its geometry");
+	is(bench_put(&bench, file, 0, 5, COMMON_FUA), 0, "what is written");
+	common_close(file);
+	is(host_byte("base", 0), 5, "stands in the image");
+	file = bench_open(&bench, "two");
+	is(cow_geometry(file).cylinders, 9, "the other geometry");
+	is(bench_get(&bench, file, 0), 5, "of the same disk");
+	is(rig_snapshot(&bench.rig, file, "snap"), 0, "a snapshot of it");
+	bench_put(&bench, file, 0, 6, COMMON_FUA);
+	common_close(file);
+	file = bench_open(&bench, "one");
+	is(bench_get(&bench, file, 0), 6, "either header leads to the newest");
+	is(cow_geometry(file).cylinders, 7, "with its own geometry");
+	is(rig_merge(&bench.rig, file, false, true), 0, "merged back");
+	common_close(file);
+	is(host_byte("base", 0), 6, "the image has it");
+	is(make_header("three", "one", 1), 0, "a header of a header's image");
+	bench.rig.quiet = true;
+	is(truncate_base(DISK / 2), 0, "an image of another size");
+	is(bench_try_open(&bench, "one", &file), -ESTALE, "is refused");
+	bench_over_base(&bench, 4);
+	is(make_header("four", "top", 1), -EINVAL, "not of a COW file");
+}
+
 int main(void)
 {
 	merge_ends_while_others_sync_all_the_time();
@@ -715,5 +776,6 @@ int main(void)
 	room_of_discarded_data_is_used_again();
 	late_reader_sees_nobody_elses_data();
 	reader_beside_a_writer_keeps_its_state();
+	headers_lead_to_one_image();
 	return plan_done();
 }

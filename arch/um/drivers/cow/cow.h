@@ -425,7 +425,8 @@ int cow_layer(const struct common_file *file, unsigned int n,
 	      struct cow_layer_info *info);
 
 /**
- * cow_geometry() - what the top's header says; zeros where it says nothing
+ * cow_geometry() - what the header says that was named, or else the top's; zeros
+ *	where that says nothing
  */
 struct cow_geometry cow_geometry(const struct common_file *file);
 
@@ -623,6 +624,7 @@ int cow_map(struct common_file *file, unsigned int layer, uint64_t sector,
  * @parent_raw: do not look whether @parent is a COW
  * @keep_link: name @parent as it is given, a symbolic link too
  * @geometry: of a V4 file
+ * @header: geometry alone, for the raw file @parent, which stays the disk
  * @size: bytes; only without @parent
  * @mode: permission bits
  * @gid: group; ~0 for the caller's own
@@ -634,6 +636,7 @@ struct cow_create_args {
 	bool parent_raw;
 	bool keep_link;
 	struct cow_geometry geometry;
+	bool header;
 	uint64_t size;
 	uint32_t mode;
 	uint32_t gid;

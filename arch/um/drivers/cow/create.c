@@ -116,11 +116,17 @@ static int over_parent(const struct cow_env *env,
 
 	/* Only V4 can say that what looks like a COW file is raw. */
 	if (!version)
-		version = plain ? COW_V3 : COW_V4;
+		version = plain && !args->header ? COW_V3 : COW_V4;
 	if (version == COW_V3 && !plain)
 		return cow_fail(err, -EINVAL,
 				"%s: V3 needs a raw parent, and %s is a COW file or looks like one; choose V4",
 				args->name, parent->path);
+	if (args->header && (version == COW_V3 || !raw))
+		return cow_fail(err, -EINVAL,
+				"%s: the header of a disk image is V4, and %s has to be a raw file",
+				args->name, parent->path);
+	if (args->header)
+		hdr->v4.kind = COW_KIND_HEADER;
 	if (parent->sectors >> (63 - COW_SECTOR_SHIFT))
 		return cow_fail(err, -EFBIG, "%s: %s", parent->path,
 				cow_reason(-EFBIG));

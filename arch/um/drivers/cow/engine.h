@@ -482,6 +482,7 @@ struct guard {
  * @requests: number of requests under way, reads and flushes too
  * @raw: flag d: sector 0 is the guest's own
  * @task: the snapshot or merge under way, or NULL
+ * @geometry: of the header that led to the disk
  */
 struct chain {
 	struct common_file file;
@@ -506,6 +507,7 @@ struct chain {
 	struct drain drain;
 	struct flush_cycle flush;
 	struct cow_task *task;
+	struct cow_geometry geometry;
 };
 
 static inline struct chain *cow_chain(const struct common_file *file)

@@ -230,10 +230,6 @@ static int identify_v4(struct layer *layer, struct cow_error *err)
 	int ret;
 
 	ret = cow_v4_load(&layer->chain->env, layer->fd, v4, &why);
-	if (!ret && v4->kind == COW_KIND_HEADER) {
-		ret = -ENOTSUP;
-		why = "its kind is not known to this version";
-	}
 	if (!ret)
 		ret = load_names(layer);
 	if (ret)

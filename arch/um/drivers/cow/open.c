@@ -42,13 +42,20 @@ static int on_trail(const struct opening *open, const struct io_id *id)
 	return -1;
 }
 
+/* Geometry alone: the disk is the raw file that it names. */
+static bool is_header(const struct layer *layer)
+{
+	return layer->hdr.format == COW_V4 &&
+	       layer->hdr.v4.kind == COW_KIND_HEADER;
+}
+
 static int add_trail(struct opening *open, const struct layer *layer)
 {
 	if (++open->followed >= TRAIL_MAX || on_trail(open, &layer->st.id) >= 0)
 		return cow_fail(open->err, -ELOOP,
 				"%s: its successors lead in a circle; start from a copy of the layer that you want",
 				layer->path);
-	if (!(layer->record.state & COW_IS_DRAINED))
+	if (!(layer->record.state & COW_IS_DRAINED) && !is_header(layer))
 		open->trail[open->ntrail++] = layer->st.id;
 	return 0;
 }
@@ -68,6 +75,8 @@ static void thaw(struct layer *layer)
 
 static bool follows(const struct opening *open, const struct layer *layer)
 {
+	if (is_header(layer))
+		return true;
 	if (open->args->no_follow)
 		return false;
 	if (layer->record.state & COW_IS_DRAINED)
@@ -97,41 +106,82 @@ static void say(const struct opening *open, const char *fmt, const char *a,
 	env->free(line, sizeof(*line));
 }
 
-/* The next file on the way from a frozen layer or an alias to the top. */
+/* Why one file leads to the next. */
+struct lead {
+	const char *name;
+	enum cow_expect expect;
+	const char *why;	/* "%s: <why>, but %s can not be opened" */
+	const char *said;	/* "%s <said> %s", for the administrator */
+};
+
+static struct lead lead_from(struct layer *layer)
+{
+	if (is_header(layer))
+		return (struct lead){
+			layer->hdr.parent, COW_EXPECT_RAW,
+			"it is the header of a disk image", NULL,
+		};
+	if (layer->record.state & COW_IS_DRAINED)
+		return (struct lead){
+			layer->hdr.parent, cow_parent_expect(layer),
+			"it was merged into its parent",
+			"%s was merged into its parent: using %s",
+		};
+	return (struct lead){
+		layer->record.successor, COW_EXPECT_COW,
+		"it is frozen and has a successor",
+		"%s is frozen by a snapshot: using its successor %s",
+	};
+}
+
+/* The image of a header is as large as the header says. */
+static int take_header(struct opening *open, const struct layer *header,
+		       const struct layer *image)
+{
+	const struct cow_disk_v4 *v4 = &header->hdr.v4;
+
+	if (image->sectors << COW_SECTOR_SHIFT != v4->size)
+		return cow_fail(open->err, -ESTALE,
+				"%s: its image %s has %llu bytes, and not %llu; make a new header",
+				header->path, image->path,
+				(unsigned long long)image->st.size,
+				(unsigned long long)v4->size);
+	open->chain->geometry = (struct cow_geometry){
+		v4->cylinders, v4->heads, v4->sectors,
+	};
+	return 0;
+}
+
+/* The next file on the way from a header, a frozen layer or an alias. */
 static int follow_one(struct opening *open, struct layer **layer)
 {
 	struct layer *from = *layer;
-	bool alias = from->record.state & COW_IS_DRAINED;
-	const char *name = alias ? from->hdr.parent : from->record.successor;
-	enum cow_expect expect = alias ? cow_parent_expect(from) :
-					 COW_EXPECT_COW;
+	struct lead lead = lead_from(from);
 	struct layer *to;
 	int ret;
 
 	ret = add_trail(open, from);
 	if (ret)
 		return ret;
-	ret = cow_layer_open(open->chain, name, expect, &to, open->err);
+	ret = cow_layer_open(open->chain, lead.name, lead.expect, &to,
+			     open->err);
 	if (ret)
 		return cow_fail(open->err, ret,
 				"%s: %s, but %s can not be opened (%s); bring it back, or start from a copy of this file, or read-only (flag r)",
-				from->path,
-				alias ? "it was merged into its parent" :
-					"it is frozen and has a successor",
-				name, cow_reason(ret));
-	if (!alias)
-		say(open, "%s is frozen by a snapshot: using its successor %s",
-		    from->path, to->path);
-	else
-		say(open, "%s was merged into its parent: using %s",
-		    from->path, to->path);
-	if (alias && on_trail(open, &to->st.id) >= 0) {
+				from->path, lead.why, lead.name,
+				cow_reason(ret));
+	if (lead.said)
+		say(open, lead.said, from->path, to->path);
+	if (is_header(from))
+		ret = take_header(open, from, to);
+	if (from->record.state & COW_IS_DRAINED &&
+	    on_trail(open, &to->st.id) >= 0) {
 		open->ntrail = on_trail(open, &to->st.id);
 		thaw(to);
 	}
 	cow_layer_put(from);
 	*layer = to;
-	return 0;
+	return ret;
 }
 
 /* ---- parents ----------------------------------------------------------- */
@@ -195,6 +245,10 @@ static int changed_parent(struct opening *open, const struct layer *layer,
 static int check_parent(struct opening *open, const struct layer *layer,
 			const struct layer *parent)
 {
+	if (is_header(parent))
+		return cow_fail(open->err, -EINVAL,
+				"%s: its parent %s is the header of a disk image; make it over the image",
+				layer->path, parent->path);
 	if (parent->record.state & COW_IS_DRAINED && !open->args->no_follow)
 		return cow_fail(open->err, -ESTALE,
 				"%s: its parent %s was merged away; start from a file above it",

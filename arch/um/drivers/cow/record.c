@@ -273,7 +273,8 @@ int cow_v4_format(const struct cow_env *env, int fd, struct cow_header *hdr)
 	v4->end = COW_V4_FIRST_BLOCK;
 	v4->levels = cow_v4_levels(hdr->size);
 	v4->size = hdr->size;
-	v4->kind = hdr->parent[0] ? COW_KIND_COW : COW_KIND_DISK;
+	if (!v4->kind)
+		v4->kind = hdr->parent[0] ? COW_KIND_COW : COW_KIND_DISK;
 	v4->block_shift = COW_BLOCK_SHIFT;
 	v4->sectorsize = COW_SECTOR_SIZE;
 	err = env->io->truncate(env->ctx, fd,

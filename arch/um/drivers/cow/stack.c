@@ -233,8 +233,12 @@ int cow_map(struct common_file *file, unsigned int n, uint64_t sector,
 
 struct cow_geometry cow_geometry(const struct common_file *file)
 {
-	const struct cow_disk_v4 *v4 = &cow_chain(file)->top->hdr.v4;
+	const struct chain *chain = cow_chain(file);
+	const struct cow_disk_v4 *v4 = &chain->top->hdr.v4;
 
+	if (chain->geometry.cylinders || chain->geometry.heads ||
+	    chain->geometry.sectors)
+		return chain->geometry;
 	return (struct cow_geometry){ v4->cylinders, v4->heads, v4->sectors };
 }
 
