@@ -347,31 +347,45 @@ static int storm_fits(const char *name, const char *base, __s64 flushed,
 	       (maybe >> (step - flushed - 1) & 1);
 }
 
+/* 1 if the sector in memory is none that the storm can have left there */
+static int storm_wrong(const unsigned char *at, __u64 sector, const char *base,
+		       __s64 flushed, __s64 certain, __u32 maybe)
+{
+	static int told;
+	char name[NAME_LEN];
+
+	name_of(at, sector, name);
+	if (storm_fits(name, base, flushed, certain, maybe))
+		return 0;
+	if (told++ < 5)
+		printf("sector %llu: %s, not #%07llx\n", sector, name,
+		       certain & 0xfffffff);
+	return 1;
+}
+
 static int cmd_verify(int argc, char **argv)
 {
 	__u64 seed = number(argv[2]), first = number(argv[3]);
-	__u64 count = number(argv[4]), i, bad = 0;
+	__u64 count = number(argv[4]), at, i, n, bad = 0;
 	const char *base = argc > 5 ? argv[5] : "zero";
 	__s64 flushed = last_flushed(argv[1]);
 	__s64 *certain = malloc(count * sizeof(*certain));
 	__u32 *maybe = calloc(count, sizeof(*maybe));
 	int fd = open_file(argv[0], O_RDONLY);
-	char name[NAME_LEN];
 
 	if (!certain || !maybe)
 		die("memory");
 	for (i = 0; i < count; i++)
 		certain[i] = -1;
 	storm_expect(seed, flushed, count, certain, maybe);
-	for (i = 0; i < count; i++) {
-		if (transfer(fd, 0, first + i, 1))
-			die("%s: read %llu", argv[0], first + i);
-		name_of(buffer, first + i, name);
-		if (storm_fits(name, base, flushed, certain[i], maybe[i]))
-			continue;
-		if (bad++ < 5)
-			printf("sector %llu: %s, not #%07llx\n",
-			       first + i, name, certain[i] & 0xfffffff);
+	for (at = 0; at < count; at += n) {
+		n = count - at < MAX_CHUNK ? count - at : MAX_CHUNK;
+		if (transfer(fd, 0, first + at, n))
+			die("%s: read %llu+%llu", argv[0], first + at, n);
+		for (i = 0; i < n; i++)
+			bad += storm_wrong(buffer + i * SECTOR, first + at + i,
+					   base, flushed, certain[at + i],
+					   maybe[at + i]);
 	}
 	printf("%llu of %llu sectors wrong, flushed up to step %lld\n",
 	       bad, count, flushed);
