@@ -34,11 +34,12 @@ struct ubd_open {
 /**
  * ubd_host_start() - start the back end
  * @options: UBD_*
+ * @record: file to record all operations to, or NULL; stays valid
  *
  * Return: descriptor that becomes readable, with a SIGIO, when something has
  * completed; or a negative errno, and everything is done at once, blocking.
  */
-int ubd_host_start(uint32_t options);
+int ubd_host_start(uint32_t options, const char *record);
 
 /* ubd_engine_lock held: carry out; hand over what was gathered; call done(). */
 int ubd_host_submit(struct io_desc *desc);

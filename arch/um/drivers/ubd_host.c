@@ -11,12 +11,14 @@
  *    never to the guest's log.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "cow/io.h"
 #include "cow/io_host.h"
+#include "cow/io_record.h"
 #include "ubd.h"
 
 /* Calls and syncs may last; with io_uring there is hardly anything else. */
@@ -59,12 +61,27 @@ static int start(uint32_t options)
 	return io_threads_start(&backend, IO_THREADS, flags);
 }
 
-int ubd_host_start(uint32_t options)
+static void start_record(const char *path)
+{
+	static struct cow_error err;
+	int ret = io_record_start(&backend, path, ubd_host_say);
+
+	if (!ret)
+		return;
+	snprintf(err.text, sizeof(err.text),
+		 "%s: nothing is recorded: %s; name a new file", path,
+		 strerrordesc_np(-ret));
+	ubd_host_say(err.text);
+}
+
+int ubd_host_start(uint32_t options, const char *record)
 {
 	int ret = start(options);
 
 	if (ret)
 		return ret;
+	if (record)
+		start_record(record);
 	env.io = &backend->ops;
 	env.ctx = backend;
 	return backend->fd;

@@ -111,6 +111,7 @@ static struct ubd_request *ubd_answered;
 static struct ubd_request **ubd_answered_end = &ubd_answered;
 
 static u32 ubd_options;
+static const char *ubd_record;
 static bool ubd_durable = IS_ENABLED(CONFIG_BLK_DEV_UBD_SYNC);
 
 /* ---- entering the engine ----------------------------------------------- */
@@ -603,8 +604,10 @@ static char *ubd_parse_option(char *word)
 		ubd_options |= UBD_URING;
 	else if (!strcmp(word, "noinline"))
 		ubd_options |= UBD_NOINLINE;
+	else if (str_has_prefix(word, "record="))
+		ubd_record = word + strlen("record=");
 	else
-		return "expected sync, threads, uring or noinline behind \"ubd=\"";
+		return "expected sync, threads, uring, noinline or record=FILE behind \"ubd=\"";
 	return NULL;
 }
 
@@ -665,7 +668,8 @@ __uml_help(ubd_setup,
 	   "    threads    use a pool of threads, not the host's io_uring\n"
 	   "    uring      say so on stderr if io_uring can not be had\n"
 	   "    noinline   leave nothing to the submitting context, so that outside\n"
-	   "               tools see each operation on a thread of its own\n\n"
+	   "               tools see each operation on a thread of its own\n"
+	   "    record=<file>   write down in it every operation on a file of the host\n\n"
 );
 
 static int __init udb_setup(char *text)
@@ -1176,7 +1180,7 @@ static struct platform_driver ubd_driver = {
 
 static int __init ubd_host_init(void)
 {
-	int fd = ubd_host_start(ubd_options);
+	int fd = ubd_host_start(ubd_options, ubd_record);
 	int ret;
 
 	if (fd < 0) {
