@@ -831,6 +831,25 @@ static struct common_file *ubd_detach(struct ubd *dev)
 	return file;
 }
 
+/* Nobody opens the device: does the chain come to rest in time? */
+static bool ubd_quiet(struct ubd *dev)
+{
+	unsigned long flags;
+	unsigned int i;
+	bool idle = false;
+
+	if (ubd_flush(dev))
+		pr_err("ubd%c: flush failed\n", 'a' + ubd_unit(dev));
+	for (i = 0; i < UBD_IDLE_WAIT && !idle; i++) {
+		flags = ubd_enter();
+		idle = cow_idle(dev->file);
+		ubd_leave(flags);
+		if (!idle)
+			msleep(20);
+	}
+	return idle;
+}
+
 /*
  * No request comes any more. A chain that does not come to rest stays open
  * and locked: what a crash leaves behind is better than a torn commit.
@@ -838,15 +857,9 @@ static struct common_file *ubd_detach(struct ubd *dev)
 static void ubd_close(struct ubd *dev)
 {
 	struct common_file *file = NULL;
-	unsigned int i;
 
-	if (ubd_flush(dev))
-		pr_err("ubd%c: flush failed\n", 'a' + ubd_unit(dev));
-	for (i = 0; i < UBD_IDLE_WAIT && !file; i++) {
+	if (ubd_quiet(dev))
 		file = ubd_detach(dev);
-		if (!file)
-			msleep(20);
-	}
 	if (file) {
 		cancel_delayed_work_sync(&dev->background);
 		dev->armed = false;
@@ -1104,9 +1117,14 @@ static int ubd_remove(struct ubd *dev, char **error)
 		*error = "a snapshot or merge of it is under way";
 	if (ret)
 		return ret;
-	ubd_del(dev);
+	if (ubd_quiet(dev)) {
+		ubd_del(dev);
+	} else {
+		*error = "its files are still being written; try again";
+		ret = -EBUSY;
+	}
 	ubd_release(dev);
-	return 0;
+	return ret;
 }
 
 static int ubd_mc_remove(int unit, char **error)

@@ -21,6 +21,12 @@ static uint64_t bits_end(const struct layer *layer)
 	return bits < layer->sectors ? bits : layer->sectors;
 }
 
+/* Stock makes V1 and V2 files without it; it is zero then. */
+static bool last_byte_may_lack(const struct layer *layer)
+{
+	return layer->hdr.format != COW_V3 && layer->sectors % 8;
+}
+
 /* Find the page with the bit of @sector, loading it if need be. */
 static int bitmap_page(struct layer *layer, uint64_t sector,
 		       struct ipage **out)
@@ -29,6 +35,7 @@ static int bitmap_page(struct layer *layer, uint64_t sector,
 	uint64_t offset = key * IPAGE_SIZE;
 	uint64_t left = layer->hdr.bitmap_len - offset;
 	struct ipage *page = cow_page_find(layer, key);
+	size_t len;
 	int err;
 
 	*out = page;
@@ -38,8 +45,9 @@ static int bitmap_page(struct layer *layer, uint64_t sector,
 	*out = page;
 	if (!page)
 		return -EAGAIN;
-	err = cow_page_load(page, layer->hdr.bitmap_offset + offset,
-			    left < IPAGE_SIZE ? left : IPAGE_SIZE);
+	len = left < IPAGE_SIZE ? left : IPAGE_SIZE;
+	err = cow_page_load(page, layer->hdr.bitmap_offset + offset, len,
+			    len - (len == left && last_byte_may_lack(layer)));
 	if (err && err != -EAGAIN)
 		cow_page_drop(page);
 	return err;

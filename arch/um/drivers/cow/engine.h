@@ -76,6 +76,7 @@ enum ipage_state { IPAGE_FREE, IPAGE_LOADING, IPAGE_VALID };
  * @owned: V4 leaf: sectors owned by what is in memory
  * @staged: V4 leaf: the same for what was last copied to be written
  * @generation: V4: of the header that first refers to @block
+ * @need: while it is read: bytes that have to be there
  */
 struct ipage {
 	struct ipage *hash_next;
@@ -96,6 +97,7 @@ struct ipage {
 	unsigned int owned;
 	unsigned int staged;
 	struct cow_queue waiters;
+	size_t need;
 	struct io_desc io;
 	struct cow_vec vec;
 };
@@ -126,9 +128,10 @@ struct ipage *cow_page_new(struct layer *layer, uint64_t key,
 
 /*
  * Read a page from @cow_page_new() into memory; layer->ops->loaded() checks it.
+ * At least @need of the @len bytes have to be in the file; others are zero.
  * Returns 0 if it is valid at once, -EAGAIN if it is under way, or an error.
  */
-int cow_page_load(struct ipage *page, uint64_t offset, size_t len);
+int cow_page_load(struct ipage *page, uint64_t offset, size_t len, size_t need);
 
 /* A freshly made page is complete. */
 void cow_page_valid(struct ipage *page);

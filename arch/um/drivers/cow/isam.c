@@ -78,7 +78,8 @@ static int bring_page(struct layer *layer, unsigned int level, uint64_t index,
 		cow_page_dirty(page);
 		return 0;
 	}
-	err = cow_page_load(page, block << COW_BLOCK_SHIFT, IPAGE_SIZE);
+	err = cow_page_load(page, block << COW_BLOCK_SHIFT, IPAGE_SIZE,
+			    IPAGE_SIZE);
 	if (err && err != -EAGAIN)
 		cow_page_drop(page);
 	return err;

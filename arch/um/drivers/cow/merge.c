@@ -579,8 +579,11 @@ static struct merge *merge_new(struct chain *chain)
 {
 	struct merge *merge = chain->env.alloc(sizeof(*merge));
 
-	if (!merge)
+	if (!merge) {
+		if (!chain->drain.active)
+			release_parent(chain->top->parent);
 		return NULL;
+	}
 	merge->work.chain = chain;
 	merge->top = chain->top;
 	merge->parent = chain->top->parent;

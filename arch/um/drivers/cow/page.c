@@ -190,14 +190,13 @@ static int load_result(struct ipage *page, int64_t result)
 	int err = result < 0 ? (int)result : 0;
 
 	/* The file was held against its header when it was opened: it was cut. */
-	if (!err && (size_t)result < page->vec.len)
+	if (!err && (size_t)result < page->need)
 		err = -EIO;
 	/* To the caller that would say that the page is under way. */
 	if (err == -EAGAIN)
 		err = -EIO;
 	if (!err) {
-		memset(page->data + page->vec.len, 0,
-		       IPAGE_SIZE - page->vec.len);
+		memset(page->data + result, 0, IPAGE_SIZE - result);
 		err = page->layer->ops->loaded(page);
 	}
 	cow_wake(page->layer->chain, &page->waiters, err);
@@ -225,13 +224,14 @@ static void load_done(struct io_desc *io)
 	cow_run(layer->chain);
 }
 
-int cow_page_load(struct ipage *page, uint64_t offset, size_t len)
+int cow_page_load(struct ipage *page, uint64_t offset, size_t len, size_t need)
 {
 	struct chain *chain = page->layer->chain;
 	int64_t result;
 
 	page->vec.base = page->data;
 	page->vec.len = len;
+	page->need = need;
 	page->io = (struct io_desc){
 		.op = IO_READ,
 		.fd = page->layer->fd,

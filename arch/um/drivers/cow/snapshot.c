@@ -21,8 +21,8 @@
  *    of the new epoch has been acknowledged as durable by then.
  *  - After it, the old name leads to the new top, which then is complete.
  *  - A failure before SWAP leaves nothing behind.
- *  - After SWAP, lack of room on the host is waited out, while flushes fail; no
- *    other failure is.
+ *  - After SWAP, lack of room or memory on the host is waited out, while flushes
+ *    fail; no other failure is.
  */
 #include <string.h>
 #include "layer.h"
@@ -235,9 +235,9 @@ static int wait_for_room(struct snapshot *snap, int error)
 	return cow_work_wait(work, &work->chain->flush.again);
 }
 
-static bool lacks_room(const struct snapshot *snap, int error)
+static bool may_wait(const struct snapshot *snap, int error)
 {
-	return (error == -ENOSPC || error == -EDQUOT) &&
+	return (error == -ENOSPC || error == -EDQUOT || error == -ENOMEM) &&
 	       !snap->old->failed && !snap->top->failed;
 }
 
@@ -247,7 +247,7 @@ static int fail(struct snapshot *snap, int error)
 
 	if (snap->error)
 		return snap->error;
-	if (snap->swapped && lacks_room(snap, error))
+	if (snap->swapped && may_wait(snap, error))
 		return wait_for_room(snap, error);
 	if (snap->swapped)
 		return fail_swapped(snap, error);
