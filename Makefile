@@ -61,7 +61,7 @@ $(BUILD)/obj/%.o: %.c Makefile
 # helpers of tests/engine, those of its own directory, and the engine, all of
 # them under the sanitizers.  ASan widens frames, so FRAME is not asked here.
 
-TEST_DIRS   := tests/engine tests/crash tests/fuzz
+TEST_DIRS   := tests/engine tests/crash tests/fault tests/fuzz
 TEST_SRC    := $(wildcard $(TEST_DIRS:%=%/*.c))
 TEST_MAIN   := $(foreach f,$(TEST_SRC),$(if $(filter test_%,$(notdir $f)),$f))
 TEST_HELPER := $(filter-out $(TEST_MAIN),$(TEST_SRC))
@@ -73,9 +73,29 @@ $(BUILD)/$(1:%.c=%): $(1:%.c=$(BUILD)/san/%.o) $(SAN_ENGINE) \
 	$(patsubst %.c,$(BUILD)/san/%.o,$(filter tests/engine/% $(dir $(1))%,\
 	$(TEST_HELPER)))
 endef
-$(foreach f,$(TEST_MAIN),$(eval $(call test_program,$f)))
+$(foreach f,$(filter-out %/test_sequences.c,$(TEST_MAIN)),\
+	$(eval $(call test_program,$f)))
 
-$(TEST_PROG):
+# Those of tests/fault look at files as "moo check" does.
+SAN_MOO     := $(patsubst %.c,$(BUILD)/san/%.o,$(filter-out %/moo.c,$(MOO_SRC)))
+$(filter $(BUILD)/tests/fault/%,$(TEST_PROG)): $(SAN_MOO)
+
+# The long search for bad crash states: millions of them, so without sanitizers,
+# which watch the same engine in the other tests.
+SEARCH      := $(BUILD)/tests/crash/test_sequences
+SEARCH_SRC  := $(filter-out %/test_crash.c,$(wildcard tests/crash/*.c)) \
+	       tests/engine/rig.c
+SAN_PROG    := $(filter-out $(SEARCH),$(TEST_PROG))
+
+$(BUILD)/obj/tests/%.o: CPPFLAGS += -Itests/engine
+$(BUILD)/obj/tests/%.o: FRAME :=
+
+$(SEARCH): $(SEARCH_SRC:%.c=$(BUILD)/obj/%.o) $(ENGINE_OBJ)
+	@mkdir -p $(@D)
+	$(call step,LD)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(SAN_PROG):
 	@mkdir -p $(@D)
 	$(call step,LD)
 	$(Q)$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -85,8 +105,8 @@ $(BUILD)/san/%.o: %.c Makefile
 	$(call step,CC)
 	$(Q)$(CC) $(CPPFLAGS) -Itests/engine $(CFLAGS) $(SANITIZE) -MMD -MP -c -o $@ $<
 
--include $(patsubst %.c,$(BUILD)/obj/%.d,$(ENGINE_SRC) $(MOO_SRC))
--include $(patsubst %.c,$(BUILD)/san/%.d,$(ENGINE_SRC) $(TEST_SRC))
+-include $(patsubst %.c,$(BUILD)/obj/%.d,$(ENGINE_SRC) $(MOO_SRC) $(SEARCH_SRC))
+-include $(patsubst %.c,$(BUILD)/san/%.d,$(ENGINE_SRC) $(MOO_SRC) $(TEST_SRC))
 
 # The kernel: build/linux.
 
@@ -108,16 +128,25 @@ patches:
 
 # Checks.  tests/run ends with one line, "N passed, N failed, N skipped".
 
-FAST_TESTS  := $(sort $(TEST_PROG)) \
-	       $(sort $(wildcard tests/fast/*.t tests/golden/*.t))
+FAST_TESTS  := $(sort $(SAN_PROG)) \
+	       $(sort $(wildcard tests/fast/*.t tests/golden/*.t tests/fault/*.t))
+CRASH_TESTS := $(SEARCH) tests/crash/mutants.t
 STYLE_TESTS := $(sort $(wildcard tests/style/*.t))
 GUEST_TESTS := $(sort $(wildcard tests/kunit/*.t tests/boot/*.t))
 
-check-fast: moo $(TEST_PROG)
+check-fast: moo $(SAN_PROG)
 	$(Q)tests/run -j $(JOBS) $(FAST_TESTS)
 
 check: moo kernel $(TEST_PROG)
-	$(Q)SEQUENCES=10000 tests/run -j $(JOBS) $(FAST_TESTS) $(STYLE_TESTS) -j 1 $(GUEST_TESTS)
+	$(Q)SEQUENCES=10000 SUBSETS=8 ORDERS=6 tests/run -j $(JOBS) \
+		$(FAST_TESTS) $(STYLE_TESTS) -j 1 $(CRASH_TESTS) $(GUEST_TESTS)
+
+# For hours: the long forms of the tests that search.
+check-long: moo kernel $(TEST_PROG)
+	$(Q)MOO_TEST_TIMEOUT=86400 SEQUENCES=200000 STATES=$(STATES) KILLS=200 \
+		FLOOD=60 tests/run -j 1 $(BUILD)/tests/engine/test_twin \
+		$(CRASH_TESTS) tests/boot/kill-loop.t tests/boot/d16-mconsole.t
+STATES ?= 100000000
 
 check-style: patches
 	$(Q)tests/run -j $(JOBS) $(STYLE_TESTS)

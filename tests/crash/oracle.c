@@ -186,6 +186,20 @@ const char *oracle_after_crash(const struct oracle *oracle, uint64_t sector,
 	return shows(history, history->floor, id);
 }
 
+uint64_t oracle_window(const struct oracle *oracle)
+{
+	uint64_t hash = 0, s;
+
+	for (s = 0; s < oracle->sectors; s++) {
+		const struct history *history = &oracle->sector[s];
+
+		hash = (hash + history->floor) * 0x9e3779b97f4a7c15ull;
+		hash ^= hash >> 31;
+		hash += history->count;
+	}
+	return hash;
+}
+
 static unsigned int last_version(const struct history *history)
 {
 	unsigned int last = history->count - 1;

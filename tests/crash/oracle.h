@@ -74,6 +74,9 @@ const char *oracle_after_crash(const struct oracle *oracle, uint64_t sector,
 const char *oracle_alive(const struct oracle *oracle, uint64_t sector,
 			 uint64_t id);
 
+/* Differs where other versions may be shown after a crash. */
+uint64_t oracle_window(const struct oracle *oracle);
+
 /* All sectors as they are; free() it. */
 struct frozen_sector *oracle_freeze(const struct oracle *oracle);
 

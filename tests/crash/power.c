@@ -10,10 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "seen.h"
 #include "tap.h"
 #include "world.h"
 
 #define EXHAUST		10	/* pieces up to which all subsets are tried */
+#define MAX_PAIRS	100
+#define MAX_RANDOM	35
 
 static uint64_t choose(struct world *w, uint64_t n)
 {
@@ -201,7 +204,7 @@ static void one_state(struct world *w, enum vdisk_policy policy, uint64_t param)
 	free(after);
 }
 
-/* ---- which states ------------------------------------------------------ */
+/* ---- which states, at random ------------------------------------------- */
 
 static void all_subsets(struct world *w, unsigned int pieces)
 {
@@ -248,12 +251,73 @@ void world_crash(struct world *w)
 		some_subsets(w, pieces);
 }
 
+/* ---- which states, thoroughly ------------------------------------------ */
+
+static void pairs(struct world *w, unsigned int pieces)
+{
+	unsigned int all = pieces * (pieces - 1) / 2;
+	uint64_t a, b;
+
+	for (a = 1; a < pieces; a++) {
+		for (b = 0; b < a; b++) {
+			if (all > MAX_PAIRS && choose(w, all) >= MAX_PAIRS)
+				continue;
+			one_state(w, VDISK_DROP_PAIR, a << 32 | b);
+			one_state(w, VDISK_KEEP_PAIR, a << 32 | b);
+		}
+	}
+}
+
+static void many_subsets(struct world *w, unsigned int pieces)
+{
+	unsigned int i;
+
+	one_state(w, VDISK_NONE, 0);
+	one_state(w, VDISK_ALL, 0);
+	for (i = 0; i < pieces; i++) {
+		one_state(w, VDISK_PREFIX, 1 + i);
+		one_state(w, VDISK_DROP_ONE, i);
+		one_state(w, VDISK_KEEP_ONE, i);
+	}
+	pairs(w, pieces);
+	for (i = 1; i < (1u << VDISK_NREGIONS) - 1; i++)
+		one_state(w, VDISK_REGIONS, i);
+	for (i = 0; i < MAX_RANDOM; i++)
+		one_state(w, VDISK_RANDOM, 1 + i % 7);
+}
+
+/*
+ * What a crash may leave only grows while nothing is hardened, and what it must
+ * not take only with an answer. So it is enough to look before something is
+ * hardened, and behind each operation.
+ */
+static void thorough(struct world *w)
+{
+	unsigned int pieces = vdisk_unsynced(w->disk);
+
+	if (!seen_add(w->run->seen, vdisk_window(w->disk) ^
+				    oracle_window(&w->oracle)))
+		return;
+	w->run->windows++;
+	w->checks = false;
+	world_trace(w, "the power fails, %u pieces", pieces);
+	if (pieces <= w->run->subsets)
+		all_subsets(w, pieces);
+	else
+		many_subsets(w, pieces);
+	w->checks = true;
+}
+
 void world_power(struct world *w)
 {
 	unsigned int odds = w->check_percent * (w->doing ? 3 : 1);
 
-	if (!w->checks || w->run->failed || choose(w, 100) >= odds)
+	if (!w->checks || w->run->failed)
 		return;
-	world_crash(w);
-	w->checks = true;
+	if (w->thorough) {
+		thorough(w);
+	} else if (choose(w, 100) < odds) {
+		world_crash(w);
+		w->checks = true;
+	}
 }

@@ -57,6 +57,7 @@ struct file {
 struct piece {
 	struct file *file;
 	uint64_t number;
+	uint64_t group;		/* those of one group share their fate */
 	bool resize;
 	bool metadata;
 	uint64_t sector;	/* or the size */
@@ -92,6 +93,11 @@ struct vdisk {
 	bool in_call;
 	void (*hook)(void *arg);
 	void *hook_arg;
+	bool hardens;
+	uint64_t window;
+	unsigned int grain;
+	unsigned int (*choose)(void *arg, unsigned int n);
+	void *choose_arg;
 	bool no_attributes;
 	enum vdisk_fault fault;
 	uint64_t victim;
@@ -279,11 +285,44 @@ static void tick(struct vdisk *disk)
 		disk->clock += n % 64 == 1 ? 3 * SECOND / 2 : n % 100000;
 }
 
-static void before_change(struct vdisk *disk)
+static void before(struct vdisk *disk, bool hardens)
 {
+	disk->hardens = hardens;
 	if (disk->hook)
 		disk->hook(disk->hook_arg);
 	tick(disk);
+}
+
+/* What is about to be written may be lost. */
+static void before_change(struct vdisk *disk)
+{
+	before(disk, false);
+}
+
+static uint64_t mix(uint64_t hash, uint64_t word)
+{
+	hash = (hash ^ word) * 0x9e3779b97f4a7c15ull;
+	return hash ^ hash >> 29;
+}
+
+/* What is about to happen lasts. */
+static void before_hardening(struct vdisk *disk, const struct file *file)
+{
+	before(disk, true);
+	disk->window = mix(disk->window, file->id.ino + disk->next_piece);
+}
+
+static void remember(struct vdisk *disk, const struct piece *piece)
+{
+	uint64_t word;
+	size_t i;
+
+	disk->window = mix(disk->window, piece->file->id.ino);
+	disk->window = mix(disk->window, piece->sector * 2 + piece->resize);
+	for (i = 0; i < sizeof(piece->data); i += sizeof(word)) {
+		memcpy(&word, piece->data + i, sizeof(word));
+		disk->window = mix(disk->window, word);
+	}
 }
 
 static struct piece *log_piece(struct vdisk *disk, struct file *file)
@@ -320,6 +359,8 @@ static void log_resize(struct vdisk *disk, struct file *file, uint64_t size)
 	piece->resize = true;
 	piece->metadata = true;
 	piece->sector = size;
+	piece->group = piece->number;
+	remember(disk, piece);
 	apply(&file->now, piece);
 }
 
@@ -327,6 +368,8 @@ static void log_resize(struct vdisk *disk, struct file *file, uint64_t size)
 static void change(struct vdisk *disk, struct file *file, const uint8_t *data,
 		   uint64_t off, uint64_t len, bool metadata)
 {
+	uint64_t block = ~0ull, group = 0;
+
 	file->inode.mtime = disk->clock;
 	if (off + len > file->now.size)
 		log_resize(disk, file, off + len);
@@ -338,6 +381,10 @@ static void change(struct vdisk *disk, struct file *file, const uint8_t *data,
 
 		if (n > len)
 			n = len;
+		if (off / disk->grain != block)
+			group = piece->number;
+		block = off / disk->grain;
+		piece->group = group;
 		piece->sector = sector;
 		piece->metadata = metadata;
 		memcpy(piece->data, image_sector(&file->now, sector),
@@ -346,6 +393,7 @@ static void change(struct vdisk *disk, struct file *file, const uint8_t *data,
 			memcpy(piece->data + skip, data, n);
 		else
 			memset(piece->data + skip, 0, n);
+		remember(disk, piece);
 		apply(&file->now, piece);
 		data = data ? data + n : NULL;
 		off += n;
@@ -384,7 +432,7 @@ static struct file *elsewhere(struct vdisk *disk, struct file *file)
 
 static void sync_file(struct vdisk *disk, struct file *file, uint64_t end)
 {
-	before_change(disk);
+	before_hardening(disk, file);
 	if (disk->fault == VDISK_SYNC_LOST && file->id.ino == disk->victim)
 		return;
 	if (disk->fault == VDISK_SYNC_ELSEWHERE) {
@@ -568,13 +616,22 @@ static void v_kick(void *ctx)
 	(void)ctx;
 }
 
+static unsigned int next_answer(struct vdisk *disk)
+{
+	if (disk->nqueue == 1)
+		return 0;
+	if (disk->choose)
+		return disk->choose(disk->choose_arg, disk->nqueue);
+	return tap_random(&disk->seed) % disk->nqueue;
+}
+
 bool vdisk_pump(struct vdisk *disk)
 {
 	struct queued *queued, taken;
 
 	if (!disk->nqueue)
 		return false;
-	queued = &disk->queue[tap_random(&disk->seed) % disk->nqueue];
+	queued = &disk->queue[next_answer(disk)];
 	taken = *queued;
 	*queued = disk->queue[--disk->nqueue];
 	if (!taken.over) {
@@ -585,7 +642,7 @@ bool vdisk_pump(struct vdisk *disk)
 		if (call)
 			disk->in_call = false;
 		/* Done, but nobody has heard of it. */
-		if (tap_random(&disk->seed) % 3 == 0) {
+		if (!disk->choose && tap_random(&disk->seed) % 3 == 0) {
 			taken.over = true;
 			disk->queue[disk->nqueue++] = taken;
 			return true;
@@ -610,6 +667,29 @@ void vdisk_hook(struct vdisk *disk, void (*hook)(void *arg), void *arg)
 {
 	disk->hook = hook;
 	disk->hook_arg = arg;
+}
+
+bool vdisk_hardens(const struct vdisk *disk)
+{
+	return disk->hardens;
+}
+
+uint64_t vdisk_window(const struct vdisk *disk)
+{
+	return disk->window;
+}
+
+void vdisk_grain(struct vdisk *disk, unsigned int grain)
+{
+	disk->grain = grain;
+}
+
+void vdisk_choose(struct vdisk *disk, unsigned int (*choose)(void *arg,
+							     unsigned int n),
+		  void *arg)
+{
+	disk->choose = choose;
+	disk->choose_arg = arg;
 }
 
 /* ---- blocking operations ----------------------------------------------- */
@@ -721,7 +801,7 @@ static void give_name(struct file *file, const char *path)
 
 static int v_publish(void *ctx, int fd, const char *path)
 {
-	before_change(ctx);
+	before_hardening(ctx, file_of(ctx, fd));
 	if (find(ctx, path))
 		return -EEXIST;
 	give_name(file_of(ctx, fd), path);
@@ -732,7 +812,7 @@ static int v_replace(void *ctx, int fd, const char *path)
 {
 	struct file *old;
 
-	before_change(ctx);
+	before_hardening(ctx, file_of(ctx, fd));
 	old = find(ctx, path);
 	if (old) {
 		old->name[0] = 0;
@@ -748,7 +828,7 @@ static int v_unlink(void *ctx, const char *path)
 
 	if (!file)
 		return -ENOENT;
-	before_change(ctx);
+	before_hardening(ctx, file);
 	file->name[0] = 0;
 	file_release(ctx, file);
 	return 0;
@@ -800,7 +880,7 @@ static int v_setattr(void *ctx, int fd, const void *buf, size_t len)
 	if (disk->no_attributes)
 		return -EOPNOTSUPP;
 	assert(len <= MAX_ATTR);
-	before_change(disk);
+	before_hardening(disk, file);
 	if (len)
 		memcpy(file->inode.attr, buf, len);
 	file->inode.attr_len = len;
@@ -875,6 +955,7 @@ struct vdisk *vdisk_new(uint64_t seed)
 
 	disk->seed = seed;
 	disk->clock = 1000000 * SECOND;
+	disk->grain = COW_SECTOR_SIZE;
 	return disk;
 }
 
@@ -890,9 +971,17 @@ void vdisk_free(struct vdisk *disk)
 	free(disk);
 }
 
-static bool survives(uint64_t *seed, enum vdisk_policy policy, uint64_t param,
-		     uint64_t n)
+static unsigned int region_of(const struct piece *piece)
 {
+	return piece->file->id.ino % 2 * 2 + piece->metadata;
+}
+
+/* Group number @n of the log, of which @piece is the first. */
+static bool survives(uint64_t *seed, enum vdisk_policy policy, uint64_t param,
+		     uint64_t n, const struct piece *piece)
+{
+	bool in_pair = n == param >> 32 || n == (uint32_t)param;
+
 	switch (policy) {
 	case VDISK_NONE:
 		return false;
@@ -908,6 +997,12 @@ static bool survives(uint64_t *seed, enum vdisk_policy policy, uint64_t param,
 		return tap_random(seed) % 8 < param;
 	case VDISK_MASK:
 		return param >> n & 1;
+	case VDISK_DROP_PAIR:
+		return !in_pair;
+	case VDISK_KEEP_PAIR:
+		return in_pair;
+	case VDISK_REGIONS:
+		return param >> region_of(piece) & 1;
 	}
 	return false;
 }
@@ -933,12 +1028,36 @@ static struct file *file_copy(struct vdisk *to, const struct file *from,
 	return file;
 }
 
+static bool begins_group(const struct vdisk *disk, unsigned int n)
+{
+	return !n || disk->log[n].group != disk->log[n - 1].group;
+}
+
+/* Which pieces of the log survive. */
+static bool *fates(const struct vdisk *disk, uint64_t *seed,
+		   enum vdisk_policy policy, uint64_t param)
+{
+	bool *fate = calloc(disk->nlog + 1, sizeof(*fate));
+	unsigned int group = 0, n;
+
+	for (n = 0; n < disk->nlog; n++) {
+		if (begins_group(disk, n))
+			fate[n] = survives(seed, policy, param, group++,
+					   &disk->log[n]);
+		else
+			fate[n] = fate[n - 1];
+	}
+	return fate;
+}
+
 struct vdisk *vdisk_crash(const struct vdisk *disk, uint64_t seed,
 			  enum vdisk_policy policy, uint64_t param)
 {
 	struct vdisk *to = vdisk_new(seed);
+	bool *fate = fates(disk, &to->seed, policy, param);
 	unsigned int i, n;
 
+	to->grain = disk->grain;
 	to->clock = disk->clock + 10 * SECOND;
 	to->no_attributes = disk->no_attributes;
 	for (i = 0; i < MAX_FILES; i++) {
@@ -949,19 +1068,23 @@ struct vdisk *vdisk_crash(const struct vdisk *disk, uint64_t seed,
 			continue;
 		file = file_copy(to, from, policy);
 		for (n = 0; n < disk->nlog; n++) {
-			if (disk->log[n].file == from &&
-			    survives(&to->seed, policy, param, n))
+			if (disk->log[n].file == from && fate[n])
 				apply(&file->now, &disk->log[n]);
 		}
 		image_copy(&file->durable, &file->now);
 	}
 	to->next_ino = disk->next_ino;
+	free(fate);
 	return to;
 }
 
 unsigned int vdisk_unsynced(const struct vdisk *disk)
 {
-	return disk->nlog;
+	unsigned int i, groups = 0;
+
+	for (i = 0; i < disk->nlog; i++)
+		groups += begins_group(disk, i);
+	return groups;
 }
 
 void vdisk_settle(struct vdisk *disk)

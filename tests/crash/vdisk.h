@@ -11,7 +11,9 @@
  *    of it that were made before it was submitted.
  *  - publish, replace, unlink and setattr are durable when they return, and
  *    atomic: the hook, which is called before every change, sees them not
- *    done or done.
+ *    done or done. That is all that a crash can show of io_host.c's link,
+ *    rename, unlink and fsetxattr, each of which is followed by the sync of its
+ *    directory or file: in between either holds, with any of the pieces.
  *  - A file's time is made durable by sync and setattr; IO_SYNC need not.
  */
 #ifndef VDISK_H
@@ -28,7 +30,13 @@ enum vdisk_policy {
 	VDISK_KEEP_ONE,		/* only number @param */
 	VDISK_RANDOM,		/* each with the odds @param to 8 */
 	VDISK_MASK,		/* those whose bit in @param is set */
+	VDISK_DROP_PAIR,	/* all but @param % 2^32 and @param / 2^32 */
+	VDISK_KEEP_PAIR,	/* only these */
+	VDISK_REGIONS,		/* those of regions whose bit in @param is set */
 };
+
+/* Of a file: its data, its metadata; of two files each. */
+#define VDISK_NREGIONS	4
 
 /* A host that breaks its word, to show that the checker would tell. */
 enum vdisk_fault {
@@ -74,6 +82,23 @@ bool vdisk_in_call(const struct vdisk *disk);
 
 /* Call @hook before every change to any file. */
 void vdisk_hook(struct vdisk *disk, void (*hook)(void *arg), void *arg);
+
+/* For the hook: the change takes something out of what a crash may lose. */
+bool vdisk_hardens(const struct vdisk *disk);
+
+/*
+ * Tells what a crash may leave now from what it might have left at any other
+ * time, also of another disk with the same seed.
+ */
+uint64_t vdisk_window(const struct vdisk *disk);
+
+/* Survive or not by blocks of @grain bytes of one write; 512 at first. */
+void vdisk_grain(struct vdisk *disk, unsigned int grain);
+
+/* The order of answers is asked for: a number below @n, which is at least 2. */
+void vdisk_choose(struct vdisk *disk, unsigned int (*choose)(void *arg,
+							     unsigned int n),
+		  void *arg);
 
 /* The host has no extended attributes. */
 void vdisk_no_attributes(struct vdisk *disk);

@@ -168,26 +168,23 @@ static struct flight *free_flight(struct world *w)
 	return NULL;
 }
 
-static void start(struct world *w, enum common_op op)
+void world_start(struct world *w, enum common_op op, unsigned int flags,
+		 uint64_t first, uint64_t count)
 {
 	struct flight *f = free_flight(w);
-	uint64_t first = 0, count = 0;
 	int ret;
 
-	if (op != COMMON_FLUSH)
-		stretch(w, &first, &count);
 	if (!f || overlaps(w, first, count))
 		return;
 	f->io = (struct common_io){
 		.op = op,
+		.flags = flags,
 		.offset = first * COW_SECTOR_SIZE,
 		.len = count * COW_SECTOR_SIZE,
 		.vec = &f->vec,
 		.nvec = count ? 1 : 0,
 		.done = flight_done,
 	};
-	if ((op == COMMON_WRITE || op == COMMON_ZEROES) && !world_pick(w, 6))
-		f->io.flags = COMMON_FUA;
 	f->vec.base = f->buf;
 	f->vec.len = f->io.len;
 	f->busy = true;
@@ -201,6 +198,18 @@ static void start(struct world *w, enum common_op op)
 		f->io.result = ret;
 		land(w, f);
 	}
+}
+
+static void start(struct world *w, enum common_op op)
+{
+	uint64_t first = 0, count = 0;
+	unsigned int flags = 0;
+
+	if (op != COMMON_FLUSH)
+		stretch(w, &first, &count);
+	if ((op == COMMON_WRITE || op == COMMON_ZEROES) && !world_pick(w, 6))
+		flags = COMMON_FUA;
+	world_start(w, op, flags, first, count);
 }
 
 void world_mix(struct world *w)
@@ -223,7 +232,8 @@ void world_hook(void *world)
 {
 	struct world *w = world;
 
-	world_power(w);
+	if (!w->thorough || vdisk_hardens(w->disk))
+		world_power(w);
 	if (!w->meanwhile || w->nested || !vdisk_in_call(w->disk) ||
 	    w->run->failed)
 		return;
@@ -328,7 +338,7 @@ static void top_name(struct world *w, unsigned int n, char name[WORLD_NAME])
 		snprintf(name, WORLD_NAME, "%s", info.path);
 }
 
-static void snapshot(struct world *w)
+void world_snapshot(struct world *w)
 {
 	struct cow_snapshot_args args;
 	struct cow_error err = { "" };
@@ -368,9 +378,8 @@ static void thaw(struct world *w, const char *name)
 	}
 }
 
-void world_merge(struct world *w, bool resume)
+void world_merge_args(struct world *w, const struct cow_merge_args *args)
 {
-	struct cow_merge_args args = { .resume = resume };
 	struct cow_error err = { "" };
 	char top[WORLD_NAME], parent[WORLD_NAME];
 	struct cow_layer_info info;
@@ -380,11 +389,8 @@ void world_merge(struct world *w, bool resume)
 		return;
 	top_name(w, 0, top);
 	top_name(w, 1, parent);
-	/* What the boot arguments name, or lead through, has to stay. */
-	args.remove = top[1] == 's' && w->boot[1] != 's' && world_pick(w, 2);
-	args.force = !world_pick(w, 3);
 	cow_layer(w->file, 1, &info);
-	ret = cow_merge_start(w->file, &args, &w->progress, &w->task, &err);
+	ret = cow_merge_start(w->file, args, &w->progress, &w->task, &err);
 	world_trace(w, "merge %s into %s: %d", top, parent, ret);
 	if (ret == -EPERM)
 		return;
@@ -397,6 +403,20 @@ void world_merge(struct world *w, bool resume)
 	thaw(w, parent);
 	if (w->run->fault_on_parent)
 		vdisk_fault(w->disk, w->run->fault, info.id.ino);
+}
+
+void world_merge(struct world *w, bool resume)
+{
+	struct cow_merge_args args = { .resume = resume };
+	char top[WORLD_NAME];
+
+	if (cow_depth(w->file) < 2)
+		return;
+	top_name(w, 0, top);
+	/* What the boot arguments name, or lead through, has to stay. */
+	args.remove = top[1] == 's' && w->boot[1] != 's' && world_pick(w, 2);
+	args.force = !world_pick(w, 3);
+	world_merge_args(w, &args);
 }
 
 static void snapshot_over(struct world *w)
@@ -457,19 +477,24 @@ void world_flush(struct world *w)
 	world_settle(w);
 }
 
-static void reopen(struct world *w)
+void world_reopen(struct world *w)
 {
 	world_flush(w);
-	/* Now and then the administrator names the newest file. */
-	if (!world_pick(w, 4)) {
-		top_name(w, 0, w->boot);
-		w->two_names = false;
-	}
 	world_trace(w, "reopen %s", w->boot);
 	common_close(w->file);
 	w->file = NULL;
 	if (!world_open(w))
 		world_compare(w, "reopened");
+}
+
+/* Now and then the administrator names the newest file. */
+static void reopen(struct world *w)
+{
+	if (!world_pick(w, 4)) {
+		top_name(w, 0, w->boot);
+		w->two_names = false;
+	}
+	world_reopen(w);
 }
 
 void world_step(struct world *w)
@@ -483,7 +508,7 @@ void world_step(struct world *w)
 	else if (n < 76)
 		cow_background(w->file);
 	else if (n < 84)
-		snapshot(w);
+		world_snapshot(w);
 	else if (n < 93)
 		world_merge(w, cow_merge_pending(w->file));
 	else if (n < 96)

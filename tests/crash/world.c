@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "format.h"
 #include "rig.h"
 #include "tap.h"
 #include "world.h"
@@ -66,7 +67,7 @@ static void counting_free(void *mem, size_t len)
 
 /* ---- the chain to begin with ------------------------------------------- */
 
-static void make_base(struct world *w)
+void world_base(struct world *w)
 {
 	uint64_t len = w->sectors * COW_SECTOR_SIZE, i;
 	uint8_t *data = malloc(len);
@@ -95,7 +96,7 @@ static void populate(struct world *w)
 	w->file = NULL;
 }
 
-static void add_layer(struct world *w, unsigned int version)
+void world_layer(struct world *w, unsigned int version)
 {
 	struct cow_create_args args = {
 		.name = w->boot,
@@ -110,8 +111,6 @@ static void add_layer(struct world *w, unsigned int version)
 	snprintf(w->boot, sizeof(w->boot), "/layer%u", w->names++);
 	if (cow_create(&w->env, &args, &err))
 		world_fail(w, "a layer can not be made: %s", err.text);
-	/* Its name is durable, and so is what stands behind it. */
-	world_crash(w);
 }
 
 static void build(struct world *w)
@@ -122,9 +121,11 @@ static void build(struct world *w)
 	const unsigned int *chain = chains[world_pick(w, ARRAY_SIZE(chains))];
 	unsigned int i;
 
-	make_base(w);
+	world_base(w);
 	for (i = 0; i < 2 && chain[i] && !w->run->failed; i++) {
-		add_layer(w, chain[i]);
+		world_layer(w, chain[i]);
+		/* Its name is durable, and so is what stands behind it. */
+		world_crash(w);
 		populate(w);
 	}
 	w->two_names = w->boot_parent[0] && world_pick(w, 2);
@@ -170,7 +171,7 @@ static void work(struct world *w)
 		world_compare(w, "at the end");
 }
 
-void world_run(struct run *run, uint64_t seed)
+struct world *world_new(struct run *run, uint64_t seed)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	struct rig rig;
@@ -186,17 +187,12 @@ void world_run(struct run *run, uint64_t seed)
 	w->env.free = counting_free;
 	w->env.io = &vdisk_ops;
 	w->env.ctx = w->disk;
-	w->sectors = 1 + world_pick(w, 200);
-	if (!world_pick(w, 12))
-		w->sectors = LEAF + 1 + world_pick(w, 2 * LEAF);
-	w->check_percent = 1 + world_pick(w, 10);
-	if (!world_pick(w, 10))
-		vdisk_no_attributes(w->disk);
 	world_flights(w);
-	oracle_init(&w->oracle, w->sectors, 1, NULL);
-	build(w);
-	if (!run->failed)
-		work(w);
+	return w;
+}
+
+void world_delete(struct world *w)
+{
 	common_close(w->file);
 	if (in_use)
 		world_fail(w, "%zu bytes of memory are lost", in_use);
@@ -204,4 +200,23 @@ void world_run(struct run *run, uint64_t seed)
 	world_forget(w);
 	vdisk_free(w->disk);
 	free(w);
+}
+
+void world_run(struct run *run, uint64_t seed)
+{
+	struct world *w = world_new(run, seed);
+
+	w->sectors = 1 + world_pick(w, 200);
+	if (!world_pick(w, 12))
+		w->sectors = LEAF + 1 + world_pick(w, 2 * LEAF);
+	w->check_percent = 1 + world_pick(w, 10);
+	if (!world_pick(w, 4))
+		vdisk_grain(w->disk, COW_BLOCK_SIZE);
+	if (!world_pick(w, 10))
+		vdisk_no_attributes(w->disk);
+	oracle_init(&w->oracle, w->sectors, 1, NULL);
+	build(w);
+	if (!run->failed)
+		work(w);
+	world_delete(w);
 }

@@ -26,6 +26,9 @@
  * @fault_on_parent: of a merge, while it is under way; else of the first top
  * @states: crash states that were opened and looked at
  * @left: how many more may be looked at
+ * @seen: thorough runs: what could be left by a crash, and is known
+ * @subsets: and unsynced pieces up to which all subsets are tried
+ * @windows: and how often there was something that was not known
  * @failed: something is wrong, see @text
  */
 struct run {
@@ -37,6 +40,9 @@ struct run {
 	unsigned long snapshots;
 	unsigned long resumed;
 	long left;
+	struct seen *seen;
+	unsigned int subsets;
+	unsigned long windows;
 	bool failed;
 	char text[1600];
 };
@@ -73,6 +79,7 @@ struct world {
 	bool two_names;
 	bool durable;
 	bool checks;		/* the power may fail */
+	bool thorough;		/* and does, in every way; see power.c */
 	bool meanwhile;		/* requests come at any time */
 	bool nested;
 	char boot[WORLD_NAME];
@@ -91,6 +98,12 @@ struct world {
 
 /* One workload from an empty disk to its end. */
 void world_run(struct run *run, uint64_t seed);
+
+/* An empty disk, and its end. In between: oracle_init(), a base, layers. */
+struct world *world_new(struct run *run, uint64_t seed);
+void world_delete(struct world *w);
+void world_base(struct world *w);
+void world_layer(struct world *w, unsigned int version);
 
 uint64_t world_pick(struct world *w, uint64_t n);
 
@@ -114,6 +127,12 @@ void world_compare(struct world *w, const char *what);
 uint64_t *world_read(struct world *w, struct common_file *file);
 void world_flights(struct world *w);
 void world_forget(struct world *w);
+
+void world_start(struct world *w, enum common_op op, unsigned int flags,
+		 uint64_t first, uint64_t count);
+void world_snapshot(struct world *w);
+void world_merge_args(struct world *w, const struct cow_merge_args *args);
+void world_reopen(struct world *w);
 
 /* power.c: the power may fail here; it does fail. */
 void world_power(struct world *w);
