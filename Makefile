@@ -61,7 +61,7 @@ $(BUILD)/obj/%.o: %.c Makefile
 # helpers of tests/engine, those of its own directory, and the engine, all of
 # them under the sanitizers.  ASan widens frames, so FRAME is not asked here.
 
-TEST_DIRS   := tests/engine tests/crash tests/fault tests/fuzz
+TEST_DIRS   := tests/engine tests/crash tests/fault
 TEST_SRC    := $(wildcard $(TEST_DIRS:%=%/*.c))
 TEST_MAIN   := $(foreach f,$(TEST_SRC),$(if $(filter test_%,$(notdir $f)),$f))
 TEST_HELPER := $(filter-out $(TEST_MAIN),$(TEST_SRC))
@@ -131,6 +131,7 @@ patches:
 FAST_TESTS  := $(sort $(SAN_PROG)) \
 	       $(sort $(wildcard tests/fast/*.t tests/golden/*.t tests/fault/*.t))
 CRASH_TESTS := $(SEARCH) tests/crash/mutants.t
+FUZZ_TESTS  := tests/fuzz/fuzz.t
 STYLE_TESTS := $(sort $(wildcard tests/style/*.t))
 GUEST_TESTS := $(sort $(wildcard tests/kunit/*.t tests/boot/*.t))
 
@@ -139,13 +140,14 @@ check-fast: moo $(SAN_PROG)
 
 check: moo kernel $(TEST_PROG)
 	$(Q)SEQUENCES=10000 SUBSETS=8 ORDERS=6 tests/run -j $(JOBS) \
-		$(FAST_TESTS) $(STYLE_TESTS) -j 1 $(CRASH_TESTS) $(GUEST_TESTS)
+		$(FAST_TESTS) $(STYLE_TESTS) -j 1 $(CRASH_TESTS) \
+		$(FUZZ_TESTS) $(GUEST_TESTS)
 
 # For hours: the long forms of the tests that search.
 check-long: moo kernel $(TEST_PROG)
 	$(Q)MOO_TEST_TIMEOUT=86400 SEQUENCES=200000 STATES=$(STATES) KILLS=200 \
-		FLOOD=60 tests/run -j 1 $(BUILD)/tests/engine/test_twin \
-		$(CRASH_TESTS) tests/boot/kill-loop.t tests/boot/d16-mconsole.t
+		FLOOD=60 FUZZ_SECONDS=3600 tests/run -j 1 $(BUILD)/tests/engine/test_twin \
+		$(CRASH_TESTS) $(FUZZ_TESTS) tests/boot/kill-loop.t tests/boot/d16-mconsole.t
 STATES ?= 100000000
 
 check-style: patches
