@@ -51,18 +51,17 @@ int check_read(const struct check *check, void *buf, size_t len,
 	return 0;
 }
 
-/* Errors that tell of the host's state, not of the file's. */
-static bool could_not_run(int error)
+/* What the engine says of files; all else tells of the host's state. */
+static bool is_finding(int error)
 {
 	switch (error) {
-	case -EACCES:
-	case -EPERM:
-	case -EAGAIN:
-	case -EBUSY:
-	case -EIO:
-	case -EMFILE:
-	case -ENFILE:
-	case -ENOMEM:
+	case -EBADMSG:
+	case -EINVAL:
+	case -ELOOP:
+	case -ENAMETOOLONG:
+	case -ENOENT:
+	case -ENOTSUP:
+	case -ESTALE:
 		return true;
 	}
 	return false;
@@ -84,7 +83,7 @@ static int check_chain(struct check *check, bool share, struct cow_error *err)
 		moo_chain_close(&chain);
 		return 0;
 	}
-	if (could_not_run(ret))
+	if (!is_finding(ret))
 		return ret;
 	moo_complain("%s", err->text);
 	check->corruptions++;

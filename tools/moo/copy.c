@@ -202,41 +202,64 @@ static int copy_part(struct moo_chain *from, struct moo_chain *to,
 	return ret;
 }
 
-static int copy_all(struct moo_chain *from, struct moo_chain *to, void *buf,
-		    struct moo_progress *progress, struct cow_error *err)
+/* One stretch at @at: what is done with it, and in *@len how long it was. */
+typedef int carry_fn(struct moo_chain *from, struct moo_chain *to, uint64_t at,
+		     uint64_t *len, uint8_t *buf, struct cow_error *err);
+
+static int carry_all(struct moo_chain *from, struct moo_chain *to,
+		     carry_fn *carry, uint8_t *buf, struct cow_error *err)
 {
 	uint64_t size = from->file->size;
-	struct moo_extent ext;
-	uint64_t at;
-	int ret;
+	struct moo_progress progress;
+	uint64_t at = 0, len;
+	int ret = 0;
 
-	for (at = 0; at < size; at += ext.length) {
-		if (moo_cancelled())
-			return moo_cancel(from->name, err);
-		ret = moo_chain_next(from, 0, at, &ext, err);
-		if (!ret)
-			ret = copy_part(from, to, &ext, buf, err);
-		if (ret)
-			return ret;
-		moo_progress_at(progress, at);
+	moo_progress_begin(&progress, from->name, size);
+	while (at < size && !ret) {
+		if (moo_cancelled()) {
+			ret = moo_cancel(from->name, err);
+			break;
+		}
+		ret = carry(from, to, at, &len, buf, err);
+		at += len;
+		moo_progress_at(&progress, at);
 	}
-	return flush_layer(to, err);
+	if (!ret)
+		ret = flush_layer(to, err);
+	moo_progress_end(&progress);
+	return ret;
 }
 
-int moo_copy_layer(struct moo_chain *from, struct moo_chain *to,
-		   struct cow_error *err)
+/* From the first byte to the last, durable at the end. */
+static int carry_layer(struct moo_chain *from, struct moo_chain *to,
+		       carry_fn *carry, struct cow_error *err)
 {
-	struct moo_progress progress;
 	void *buf = take_buffer(from, err);
 	int ret;
 
 	if (!buf)
 		return -ENOMEM;
-	moo_progress_begin(&progress, from->name, from->file->size);
-	ret = copy_all(from, to, buf, &progress, err);
-	moo_progress_end(&progress);
+	ret = carry_all(from, to, carry, buf, err);
 	from->env.free(buf, MOO_BUFFER);
 	return ret;
+}
+
+static int copy_next(struct moo_chain *from, struct moo_chain *to, uint64_t at,
+		     uint64_t *len, uint8_t *buf, struct cow_error *err)
+{
+	struct moo_extent ext;
+	int ret = moo_chain_next(from, 0, at, &ext, err);
+
+	if (!ret)
+		ret = copy_part(from, to, &ext, buf, err);
+	*len = ret ? 0 : ext.length;
+	return ret;
+}
+
+int moo_copy_layer(struct moo_chain *from, struct moo_chain *to,
+		   struct cow_error *err)
+{
+	return carry_layer(from, to, copy_next, err);
 }
 
 /* ---- the difference ---------------------------------------------------- */
@@ -278,43 +301,23 @@ static int write_difference(struct moo_chain *to, uint64_t offset,
 	return ret;
 }
 
-static int compare_all(struct moo_chain *from, struct moo_chain *to,
-		       uint8_t *buf, struct moo_progress *progress,
-		       struct cow_error *err)
+static int compare_next(struct moo_chain *from, struct moo_chain *to,
+			uint64_t at, uint64_t *len, uint8_t *buf,
+			struct cow_error *err)
 {
-	uint64_t size = from->file->size;
-	uint64_t at, len;
 	int ret;
 
-	for (at = 0; at < size; at += len) {
-		if (moo_cancelled())
-			return moo_cancel(from->name, err);
-		len = moo_min(COMPARE, size - at);
-		ret = moo_chain_read(from, at, buf, len, err);
-		if (!ret)
-			ret = moo_chain_read(to, at, buf + COMPARE, len, err);
-		if (!ret)
-			ret = write_difference(to, at, buf, buf + COMPARE, len,
-					       err);
-		if (ret)
-			return ret;
-		moo_progress_at(progress, at);
-	}
-	return flush_layer(to, err);
+	*len = moo_min(COMPARE, from->file->size - at);
+	ret = moo_chain_read(from, at, buf, *len, err);
+	if (!ret)
+		ret = moo_chain_read(to, at, buf + COMPARE, *len, err);
+	if (!ret)
+		ret = write_difference(to, at, buf, buf + COMPARE, *len, err);
+	return ret;
 }
 
 int moo_copy_difference(struct moo_chain *from, struct moo_chain *to,
 			struct cow_error *err)
 {
-	struct moo_progress progress;
-	void *buf = take_buffer(from, err);
-	int ret;
-
-	if (!buf)
-		return -ENOMEM;
-	moo_progress_begin(&progress, from->name, from->file->size);
-	ret = compare_all(from, to, buf, &progress, err);
-	moo_progress_end(&progress);
-	from->env.free(buf, MOO_BUFFER);
-	return ret;
+	return carry_layer(from, to, compare_next, err);
 }

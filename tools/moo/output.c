@@ -181,22 +181,30 @@ int moo_output_layer(struct moo_output *out, struct cow_create_args *args,
 	return ret;
 }
 
-static int sync_directory(const char *path)
+static int open_directory(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	char *dir = slash ? strndup(path, slash - path + 1) : strdup(".");
-	int fd, ret = 0;
+	int fd;
 
 	if (!dir)
 		return -ENOMEM;
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	free(dir);
 	if (fd < 0)
-		return -errno;
-	if (fsync(fd))
-		ret = -errno;
-	close(fd);
-	return ret;
+		fd = -errno;
+	free(dir);
+	return fd;
+}
+
+/* Some file systems can not sync a directory, and need no sync. */
+static int sync_directory(int dir)
+{
+	int ret;
+
+	do {
+		ret = fsync(dir);
+	} while (ret && errno == EINTR);
+	return ret && errno != EINVAL ? -errno : 0;
 }
 
 /* As rename(2), but replacing nothing. */
@@ -212,12 +220,10 @@ static int rename_new(const char *from, const char *to)
 	return 0;
 }
 
-static int publish_layer(struct moo_output *out)
+static int name_layer(struct moo_output *out, int dir)
 {
 	int ret = 0;
 
-	if (moo_cancelled())
-		return -EINTR;
 	if (out->old < 0)
 		ret = rename_new(out->temp, out->path);
 	else if (rename(out->temp, out->path))
@@ -226,7 +232,25 @@ static int publish_layer(struct moo_output *out)
 		return ret;
 	free(out->temp);
 	out->temp = NULL;
-	return sync_directory(out->path);
+	ret = sync_directory(dir);
+	/* One that may not last is not left for others to find. */
+	if (ret && out->old < 0)
+		unlink(out->path);
+	return ret;
+}
+
+static int publish_layer(struct moo_output *out)
+{
+	int dir, ret;
+
+	if (moo_cancelled())
+		return -EINTR;
+	dir = open_directory(out->path);
+	if (dir < 0)
+		return dir;
+	ret = name_layer(out, dir);
+	close(dir);
+	return ret;
 }
 
 static int publish_raw(struct moo_output *out)
