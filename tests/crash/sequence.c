@@ -59,7 +59,7 @@ static void old_layer(struct world *w, const struct layer_kind *kind)
 {
 	struct cow_header *hdr = calloc(1, sizeof(*hdr));
 	struct io_stat st;
-	uint8_t *file;
+	uint8_t *file, *whole;
 	size_t len;
 
 	vdisk_ops.lookup(w->disk, w->boot, &st);
@@ -74,12 +74,13 @@ static void old_layer(struct world *w, const struct layer_kind *kind)
 	if (cow_header_emit(hdr, file) < 0)
 		world_fail(w, "no header for V%u", kind->version);
 	len = hdr->data_offset + hdr->size;
-	file = realloc(file, COW_HEADER_MAX + len);
-	memset(file + COW_HEADER_MAX, 0, len);
+	whole = calloc(1, COW_HEADER_MAX + len);
+	memcpy(whole, file, COW_HEADER_MAX);
+	free(file);
 	strcpy(w->boot_parent, w->boot);
 	snprintf(w->boot, sizeof(w->boot), "/layer%u", w->names++);
-	vdisk_put(w->disk, w->boot, file, len);
-	free(file);
+	vdisk_put(w->disk, w->boot, whole, len);
+	free(whole);
 	free(hdr);
 }
 

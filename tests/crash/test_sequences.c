@@ -7,7 +7,7 @@
  * 12 unsynced pieces, a choice of those of more.
  *
  * STATES=n (2,000,000) ends the longer ones; SECONDS=n (a day) ends all of it,
- * and says so. SUBSETS=n is the 12 above, for sequences longer than one. ORDERS=n
+ * and says so. PAIRS=n takes one in n of the sequences of two, by seed. SUBSETS=n is the 12 above, for sequences longer than one. ORDERS=n
  * (24) bounds the orders of answers of one sequence. CHAIN=name (raw, V3, V4-V3)
  * looks at no other one. JOBS=n processes share the work (one for each processor);
  * each of them stops after STOP=n violations (10). A failure prints its sequence;
@@ -40,6 +40,7 @@ struct sum {
 static struct {
 	unsigned long states;
 	unsigned long orders;
+	unsigned long pairs;
 	unsigned int subsets;
 	unsigned long enough;
 	time_t end;
@@ -93,6 +94,7 @@ static void all_orders(struct sum *sum, const struct sequence *seq,
 	do {
 		struct run run = {
 			.left = 1 << 30,
+			.arena = true,
 			.seen = seen,
 			.subsets = seq->n == 1 ? SUBSETS : limits.subsets,
 		};
@@ -113,9 +115,14 @@ static void all_orders(struct sum *sum, const struct sequence *seq,
 
 /* ---- all short ones ---------------------------------------------------- */
 
+static uint64_t pick(uint64_t *seed, uint64_t n)
+{
+	return tap_random(seed) % n;
+}
+
 /* Each process has its own known states: they follow from how it begins. */
 static void short_ones(struct sum *sum, struct sequence *seq,
-		       struct seen *seen)
+		       struct seen *seen, uint64_t *seed)
 {
 	unsigned int a, b, ops = sequence_ops();
 
@@ -126,12 +133,13 @@ static void short_ones(struct sum *sum, struct sequence *seq,
 		seq->n = 2;
 		for (b = 0; b < ops && !out_of_time(sum); b++) {
 			seq->op[1] = b;
-			all_orders(sum, seq, seen);
+			if (!pick(seed, limits.pairs))
+				all_orders(sum, seq, seen);
 		}
 	}
 }
 
-static void all_short_ones(struct sum *sum)
+static void all_short_ones(struct sum *sum, uint64_t *seed)
 {
 	static const struct {
 		bool async;
@@ -149,7 +157,7 @@ static void all_short_ones(struct sum *sum)
 			seen = seen_new();
 			seq.async = ways[way].async;
 			seq.grain = ways[way].grain;
-			short_ones(sum, &seq, seen);
+			short_ones(sum, &seq, seen, seed);
 			seen_free(seen);
 		}
 	}
@@ -158,12 +166,7 @@ static void all_short_ones(struct sum *sum)
 
 /* ---- longer ones ------------------------------------------------------- */
 
-static uint64_t pick(uint64_t *seed, uint64_t n)
-{
-	return tap_random(seed) % n;
-}
-
-static void longer_ones(struct sum *sum, uint64_t seed)
+static void longer_ones(struct sum *sum, uint64_t *seed)
 {
 	struct seen *seen = seen_new();
 	struct sequence seq;
@@ -171,13 +174,13 @@ static void longer_ones(struct sum *sum, uint64_t seed)
 
 	while (sum->states < limits.states / limits.jobs && !out_of_time(sum)) {
 		do
-			seq.chain = pick(&seed, sequence_chains());
+			seq.chain = pick(seed, sequence_chains());
 		while (!wanted(seq.chain));
-		seq.async = pick(&seed, 2);
-		seq.grain = pick(&seed, 4) ? 512 : 4096;
-		seq.n = 3 + pick(&seed, LENGTH - 2);
+		seq.async = pick(seed, 2);
+		seq.grain = pick(seed, 4) ? 512 : 4096;
+		seq.n = 3 + pick(seed, LENGTH - 2);
 		for (i = 0; i < seq.n; i++)
-			seq.op[i] = pick(&seed, sequence_ops());
+			seq.op[i] = pick(seed, sequence_ops());
 		all_orders(sum, &seq, seen);
 	}
 	seen_free(seen);
@@ -192,8 +195,8 @@ static struct sum work(uint64_t seed)
 
 	for (i = 0; i <= limits.job; i++)
 		tap_random(&seed);
-	all_short_ones(&sum);
-	longer_ones(&sum, seed);
+	all_short_ones(&sum, &seed);
+	longer_ones(&sum, &seed);
 	return sum;
 }
 
@@ -280,6 +283,7 @@ int main(void)
 	}
 	limits.states = number("STATES", 2000000);
 	limits.orders = number("ORDERS", 24);
+	limits.pairs = number("PAIRS", 1);
 	limits.subsets = number("SUBSETS", SUBSETS);
 	limits.enough = number("STOP", ENOUGH);
 	limits.end = time(NULL) + number("SECONDS", 86400);
@@ -292,8 +296,8 @@ int main(void)
 	   sum.states, sum.windows, sum.sequences, sum.runs);
 	diag("%u operations on %u chains, violations %lu", sequence_ops(),
 	     sequence_chains(), sum.bad);
-	diag("all sequences of one and two operations: %s",
-	     sum.whole ? "yes" : "no, the time is over");
+	diag("all sequences of one operation, and one in %lu of those of two: %s",
+	     limits.pairs, sum.whole ? "yes" : "no, the time is over");
 	diag("sequences of which not all orders of answers were tried: %lu",
 	     sum.cut);
 	return plan_done();

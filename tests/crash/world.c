@@ -12,6 +12,7 @@
 #include "format.h"
 #include "rig.h"
 #include "tap.h"
+#include "arena.h"
 #include "world.h"
 
 #define LEAF		4032u	/* sectors that one V4 index page maps */
@@ -182,6 +183,8 @@ struct world *world_new(struct run *run, uint64_t seed)
 	w->check_seed = ~seed;
 	w->disk = vdisk_new(seed ^ 0x5eed);
 	plain_env = rig.env;
+	if (run->arena)
+		arena_use(&plain_env);
 	w->env = rig.env;
 	w->env.alloc = counting_alloc;
 	w->env.free = counting_free;

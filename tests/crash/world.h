@@ -27,6 +27,7 @@
  * @states: crash states that were opened and looked at
  * @left: how many more may be looked at
  * @seen: thorough runs: what could be left by a crash, and is known
+ * @arena: the engine's large pieces of memory come from the arena
  * @subsets: and unsynced pieces up to which all subsets are tried
  * @windows: and how often there was something that was not known
  * @failed: something is wrong, see @text
@@ -35,6 +36,7 @@ struct run {
 	enum vdisk_fault fault;
 	bool fault_on_parent;
 	bool trace;
+	bool arena;
 	unsigned long states;
 	unsigned long merges;
 	unsigned long snapshots;

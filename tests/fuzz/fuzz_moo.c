@@ -14,8 +14,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-static char dir[] = "/dev/shm/fuzz.XXXXXX";
-static char top[] = "top.cow";
+static char dir[32] = "/dev/shm/fuzz.XXXXXX";
+static char top[8] = "top.cow";
 
 static void put_file(const char *name, const uint8_t *data, size_t len)
 {
@@ -61,7 +61,7 @@ static void begin(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	char *file[] = { top, NULL };
+	char *file[2] = { top };
 	struct moo_args args = { .file = file, .files = 1 };
 	uint8_t *copy = malloc(len + 1);
 
