@@ -346,6 +346,13 @@ has_helpers()
 	[ -n "$trace_tids" ]
 }
 
+attached()
+{
+	[ -e "$trace_file.err" ] &&
+		[ "$(grep -c attached "$trace_file.err")" -ge \
+			"$(echo "$trace_tids" | wc -l)" ]
+}
+
 # trace NAME FILE OPTIONS...: strace on the helpers, returns when attached
 trace()
 {
@@ -358,17 +365,24 @@ trace()
 	for tid in $trace_tids; do
 		set -- -p "$tid" "$@"
 	done
+	rm -f "$trace_file.err"
 	setsid strace -o "$trace_file" "$@" 2>"$trace_file.err" &
 	trace_pid=$!
 	boot_groups="$boot_groups $trace_pid"
-	until_true 10 grep -qs attached "$trace_file.err"
-	[ "$(grep -c attached "$trace_file.err")" -eq \
-		"$(echo "$trace_tids" | wc -l)" ] || sleep 0.5
+	until_true 10 attached || diag "strace did not attach to all helpers"
+}
+
+# Between two waits strace does not hear it, and threads that are idle do not
+# end its wait: so it is told again.
+untraced()
+{
+	kill -s INT "$trace_pid" 2>/dev/null || return 0
+	grep -qs '^State:[[:space:]]*Z' "/proc/$trace_pid/status"
 }
 
 untrace()
 {
-	kill -s INT "$trace_pid" 2>/dev/null || :
+	until_true 20 untraced || kill -s KILL "$trace_pid"
 	wait "$trace_pid" 2>/dev/null || :
 }
 
