@@ -139,13 +139,18 @@ static int layer_fd(struct moo_chain *chain, unsigned int n)
 	return fd;
 }
 
-/* End of the hole at @start, or @start if there is none that can be seen. */
+/*
+ * End of the hole at @start, or @start if there is none that can be seen. What
+ * lies behind the file's end is no hole: the engine knows what to say of that.
+ */
 static uint64_t hole_end(int fd, uint64_t start)
 {
 	off_t data = lseek(fd, start, SEEK_DATA);
 
-	if (data < 0)
-		return errno == ENXIO ? UINT64_MAX : start;
+	if (data < 0 && errno == ENXIO)
+		data = lseek(fd, 0, SEEK_END);
+	if (data < (off_t)start)
+		return start;
 	return data / COW_SECTOR_SIZE * COW_SECTOR_SIZE;
 }
 

@@ -82,6 +82,7 @@ struct cow_disk_v3_broken {
 #define COW_V4_SUCCESSOR_BLOCK	4
 #define COW_V4_FIRST_BLOCK	8
 #define COW_V4_MAX_LEVELS	6
+#define COW_V4_WORN		(1ull << 62)	/* generation: no more writes */
 
 struct cow_disk_name {
 	uint32_t copy;		/* 0 or 1: which of the two blocks */

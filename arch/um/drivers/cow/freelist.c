@@ -154,6 +154,9 @@ void cow_free_close(struct layer *layer)
 	layer->hdr.v4.generation++;
 	v4 = layer->hdr.v4;
 	v4.owned = layer->staged;
+	/* A foreign header may have counted wrongly. */
+	if (v4.owned > layer->sectors)
+		v4.owned = layer->sectors;
 	/* Should that fail, the older slot stands and the blocks have leaked */
 	ret = cow_v4_put_slot(env, layer->fd, &v4);
 	if (ret)

@@ -490,6 +490,9 @@ static const char *check_v4_parent(const struct cow_disk_v4 *v4)
 		return "it is a disk, yet names a parent";
 	if (!named && v4->kind == COW_KIND_COW)
 		return "it is a layer, yet names no parent";
+	if (v4->kind == COW_KIND_HEADER &&
+	    (v4->parent_format != COW_PARENT_RAW || v4->root))
+		return "it is the header of a raw image, yet more than that";
 	if (v4->parent_size > OFFSET_MAX)
 		return "its parent's size is too large";
 	if (v4->parent_mtime_nsec >= NSEC_PER_SEC)

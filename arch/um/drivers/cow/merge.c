@@ -524,6 +524,10 @@ static int may_change_parent(const struct layer *top,
 		return cow_fail(err, -EROFS,
 				"%s: it has features that only a later version may write",
 				parent->path);
+	if (parent->hdr.v4.generation >= COW_V4_WORN)
+		return cow_fail(err, -EROFS,
+				"%s: its generations are used up; make a new one with moo convert",
+				parent->path);
 	return 0;
 }
 

@@ -220,7 +220,7 @@ int cow_v4_name(const struct cow_env *env, int fd,
 		return got;
 	name[ref->len] = 0;
 	if (got < ref->len || cow_crc32c(0, name, ref->len) != ref->crc ||
-	    strlen(name) != ref->len)
+	    strlen(name) != ref->len || *name != '/')
 		return -EBADMSG;
 	return 0;
 }
