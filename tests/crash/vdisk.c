@@ -747,6 +747,13 @@ static int v_lookup(void *ctx, const char *path, struct io_stat *st)
 	return 0;
 }
 
+static int64_t v_next_data(void *ctx, int fd, uint64_t off)
+{
+	(void)ctx;
+	(void)fd;
+	return off;
+}
+
 static int64_t v_pread(void *ctx, int fd, void *buf, size_t len, uint64_t off)
 {
 	return read_file(file_of(ctx, fd), buf, len, off);
@@ -942,6 +949,7 @@ const struct io_ops vdisk_ops = {
 	.getattr = v_getattr,
 	.setattr = v_setattr,
 	.realpath = v_realpath,
+	.next_data = v_next_data,
 	.random = v_random,
 	.now = v_now,
 	.nap = v_nap,

@@ -46,6 +46,15 @@ void rig_drain(struct rig *rig)
 		;
 }
 
+void rig_close(struct rig *rig, struct common_file *file)
+{
+	if (!file)
+		return;
+	rig_drain(rig);
+	assert(cow_idle(file));
+	common_close(file);
+}
+
 static void *aligned_alloc_zeroed(size_t len)
 {
 	void *mem;

@@ -30,6 +30,9 @@ void rig_init(struct rig *rig, uint64_t seed);
 bool rig_pump(struct rig *rig);
 void rig_drain(struct rig *rig);
 
+/* When all has come to rest, which is what common_close() asks for. */
+void rig_close(struct rig *rig, struct common_file *file);
+
 /* Submit and wait: the result. Sets io->done. */
 int rig_io(struct rig *rig, struct common_file *file, struct common_io *io);
 

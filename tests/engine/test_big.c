@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "io.h"
 #include "rig.h"
 #include "tap.h"
 
@@ -158,7 +159,7 @@ static void more_pages_than_memory(unsigned int version, uint64_t size,
 	ok(empty(file, size / 512 - 1), "V%u: the rest is the base", version);
 	is(rig_rw(&rig, file, COMMON_FLUSH, NULL, 0, 0, 0), 0, "flush");
 	rig.async = false;
-	common_close(file);
+	rig_close(&rig, file);
 	file = open_or_die(top);
 	is(count_places(file, n, stride), n, "V%u: also when opened again",
 	   version);
@@ -166,7 +167,7 @@ static void more_pages_than_memory(unsigned int version, uint64_t size,
 	is(rig_merge(&rig, file, true, true), 0, "V%u: merge", version);
 	is(count_places(file, n, stride), n, "V%u: also when merged", version);
 	rig.async = false;
-	common_close(file);
+	rig_close(&rig, file);
 	unlink(base);
 }
 
@@ -186,7 +187,7 @@ static void deep_chain(unsigned int depth)
 	}
 	is(good, 2 * (depth - 1), "%u live snapshots", depth - 1);
 	is(cow_depth(file), depth, "as many layers");
-	common_close(file);
+	rig_close(&rig, file);
 	file = open_or_die(parent);
 	is(cow_depth(file), depth, "the first name leads to the newest top");
 	for (good = 0, i = 1; i < depth; i++)
@@ -199,7 +200,7 @@ static void deep_chain(unsigned int depth)
 	for (good = 0, i = 1; i < depth; i++)
 		good += has(file, i, i);
 	is(good, depth - 1, "and has every sector");
-	common_close(file);
+	rig_close(&rig, file);
 }
 
 static void huge_disk(void)
@@ -223,7 +224,7 @@ static void huge_disk(void)
 	is(rig_rw(&rig, file, COMMON_FLUSH, NULL, 0, 0, 0), 0, "flush");
 	is(rig_snapshot(&rig, file, snap), 0, "snapshot");
 	is(count_places(file, n, stride), n, "through the snapshot");
-	common_close(file);
+	rig_close(&rig, file);
 	ok(file_size(snap) < MIB, "an empty delta of it has %llu bytes",
 	   (unsigned long long)file_size(snap));
 	ok(file_size(top) < 64 * MIB, "the full one %llu KiB",
@@ -231,6 +232,44 @@ static void huge_disk(void)
 }
 
 /* Blocks of old index pages are used again: the file does not grow for ever. */
+static uint64_t bytes_read;
+
+static int64_t counting_pread(void *ctx, int fd, void *buf, size_t len,
+			      uint64_t off)
+{
+	bytes_read += len;
+	return cow_io_sync.pread(ctx, fd, buf, len, off);
+}
+
+/* A header costs nothing to write that asks for a bitmap of a gigabyte. */
+static void huge_bitmap(void)
+{
+	const struct io_ops *plain = rig.env.io;
+	struct io_ops ops = *plain;
+	struct cow_layer_info info;
+	char base[300], top[300];
+	struct common_file *file;
+
+	name_of(base, "wide", 0);
+	name_of(top, "wide", 1);
+	if (!sparse_base(base, 4 * TIB))
+		return;
+	ok(make(top, base, 3), "V3 over 4 TiB");
+	file = open_or_die(top);
+	ok(put(file, 4 * TIB / 512 - 1, 1), "its last sector");
+	is(rig_rw(&rig, file, COMMON_FLUSH, NULL, 0, 0, 0), 0, "flush");
+	rig_close(&rig, file);
+	ops.pread = counting_pread;
+	rig.env.io = &ops;
+	file = open_or_die(top);
+	cow_layer(file, 0, &info);
+	is(info.owned, 512, "is counted");
+	rig_close(&rig, file);
+	rig.env.io = plain;
+	ok(bytes_read < 16 * MIB, "after %llu KiB were read, not a gigabyte",
+	   (unsigned long long)bytes_read / 1024);
+}
+
 static void many_commits(void)
 {
 	char base[300], top[300];
@@ -253,14 +292,14 @@ static void many_commits(void)
 			size = file_size(top);
 	}
 	is(file_size(top), size, "1900 more commits, not a byte more");
-	common_close(file);
+	rig_close(&rig, file);
 	for (i = 0; i < 100; i++) {
 		if (i == 9)
 			size = file_size(top);
 		file = open_or_die(top);
 		put(file, i % 8, i);
 		rig_rw(&rig, file, COMMON_FLUSH, NULL, 0, 0, 0);
-		common_close(file);
+		rig_close(&rig, file);
 	}
 	is(file_size(top), size, "opened and closed 90 times more: the same");
 }
@@ -278,7 +317,7 @@ static void one_request_beyond_memory(void)
 	file = open_or_die(top);
 	is(rig_rw(&rig, file, COMMON_ZEROES, NULL, 0, GIB, 0), 0,
 	   "1 GiB of zeroes in one request is answered");
-	common_close(file);
+	rig_close(&rig, file);
 }
 
 int main(void)
@@ -292,6 +331,7 @@ int main(void)
 	rig.async = false;
 	deep_chain(300);
 	huge_disk();
+	huge_bitmap();
 	many_commits();
 	one_request_beyond_memory();
 	return plan_done();

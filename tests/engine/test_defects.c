@@ -152,7 +152,7 @@ static void merge_ends_while_others_sync_all_the_time(void)
 	bench.rig.async = false;
 	is(bench_flush(&bench, file), 0, "syncs go on after it");
 	is(bench_get(&bench, file, 0), 7, "what it moved is there");
-	common_close(file);
+	rig_close(&bench.rig, file);
 }
 
 /* ---- a sync that fails where it may block ------------------------------ */
@@ -171,7 +171,7 @@ static void snapshot_that_meets_a_lost_write(unsigned int version)
 	   "%s: a snapshot is told that a write was lost", kind);
 	is(bench_flush(&bench, file), -EIO,
 	   "%s: and so is the guest when it syncs", kind);
-	common_close(file);
+	rig_close(&bench.rig, file);
 }
 
 static void merge_that_meets_a_lost_write(void)
@@ -187,7 +187,7 @@ static void merge_that_meets_a_lost_write(void)
 	   "a merge is told that a write was lost");
 	is(bench_flush(&bench, file), -EIO,
 	   "and so is the guest when it syncs");
-	common_close(file);
+	rig_close(&bench.rig, file);
 }
 
 /* ---- another machine --------------------------------------------------- */
@@ -203,7 +203,7 @@ static int lock_after_merge(void *ctx, int fd, enum io_lock lock)
 		bench.ops.lock = cow_io_sync.lock;
 		file = bench_open(&bench, "snap");
 		merged_elsewhere = rig_merge(&bench.rig, file, false, false);
-		common_close(file);
+		rig_close(&bench.rig, file);
 	}
 	return cow_io_sync.lock(ctx, fd, lock);
 }
@@ -213,20 +213,20 @@ static void file_merged_away_while_its_lock_was_awaited(void)
 	struct common_file *file = NULL;
 
 	bench_init(&bench);
-	common_close(snapshot_with(7));
+	rig_close(&bench.rig, snapshot_with(7));
 	bench.ops.lock = lock_after_merge;
 	bench.rig.quiet = true;
 	if (!is(bench_try_open(&bench, "snap", &file), -EAGAIN,
 		"a file that was merged away meanwhile is not opened"))
-		common_close(file);
+		rig_close(&bench.rig, file);
 	is(merged_elsewhere, 0, "the other machine has merged it");
 	file = bench_open(&bench, "snap");
 	is(cow_depth(file), 1, "the next time it leads to its parent");
 	is(bench_put(&bench, file, 0, 9, COMMON_FUA), 0, "which is written");
-	common_close(file);
+	rig_close(&bench.rig, file);
 	file = bench_open(&bench, "snap");
 	is(bench_get(&bench, file, 0), 9, "what was written stays");
-	common_close(file);
+	rig_close(&bench.rig, file);
 }
 
 /* ---- half a merge ------------------------------------------------------ */
@@ -259,7 +259,7 @@ static void successor_that_can_not_be_forgotten(int error)
 	again = rig_merge(&bench.rig, file, false, true);
 	is(again, error == -EIO ? -EIO : 0, "%s: the merge once more",
 	   strerror(-error));
-	common_close(file);
+	rig_close(&bench.rig, file);
 	if (!ok(!bench_try_open(&bench, "base", &file),
 		"%s: the parent does not name what was deleted",
 		strerror(-error)))
@@ -267,7 +267,7 @@ static void successor_that_can_not_be_forgotten(int error)
 	is(cow_depth(file), 1, "%s: it stands alone", strerror(-error));
 	is(bench_get(&bench, file, 0), 7, "%s: and the data is there",
 	   strerror(-error));
-	common_close(file);
+	rig_close(&bench.rig, file);
 }
 
 /* The mark is on disk, but the merge did not become active. */
@@ -286,12 +286,12 @@ static void no_room_between_mark_and_merge(void)
 	is(bench_flush(&bench, file), 0, "there is room again");
 	is(rig_snapshot(&bench.rig, file, "snap"), -EBUSY,
 	   "a snapshot of a file so marked is refused");
-	common_close(file);
+	rig_close(&bench.rig, file);
 	if (!ok(!bench_try_open(&bench, "top", &file), "the chain opens"))
 		return;
 	is(bench_get(&bench, file, 0), 7, "with its data");
 	is(rig_merge(&bench.rig, file, true, false), 0, "and can be merged");
-	common_close(file);
+	rig_close(&bench.rig, file);
 	is(host_byte("base", 0), 7, "into its base");
 }
 
@@ -309,7 +309,7 @@ static void truncated_file_is_not_merged_as_zeros(void)
 	bench_over_base(&bench, 3);
 	file = bench_open(&bench, "top");
 	bench_put(&bench, file, DISK / 2, 7, COMMON_FUA);
-	common_close(file);
+	rig_close(&bench.rig, file);
 	fd = open_path("top", O_WRONLY);
 	is(ftruncate(fd, MIB), 0, "the file above it is cut");
 	close(fd);
@@ -318,7 +318,7 @@ static void truncated_file_is_not_merged_as_zeros(void)
 	   "what was cut off can not be read");
 	bench.rig.quiet = true;
 	is(rig_merge(&bench.rig, file, true, false), -EIO, "nor merged");
-	common_close(file);
+	rig_close(&bench.rig, file);
 	is(host_byte("base", DISK / 2), five, "and the base keeps its byte");
 }
 
@@ -353,7 +353,7 @@ static bool crash_in_snapshot(const char *name, const char *crashed)
 		good = !rig_task(&bench.rig, task) && good;
 		cow_snapshot_end(task);
 	}
-	common_close(file);
+	rig_close(&bench.rig, file);
 	return good;
 }
 
@@ -365,14 +365,14 @@ static void copy_of_a_frozen_file_survives_its_first_snapshot(void)
 	file = bench_disk(&bench, 4, DISK);
 	bench_put(&bench, file, 0, 7, 0);
 	is(rig_snapshot(&bench.rig, file, "snap"), 0, "a file is frozen");
-	common_close(file);
+	rig_close(&bench.rig, file);
 	ok(copy_file("top", "copy"), "and copied");
 	ok(crash_in_snapshot("copy", "crashed"), "a snapshot of the copy");
 	if (!ok(!bench_try_open(&bench, "crashed", &file),
 		"after a crash in it the copy opens"))
 		return;
 	is(bench_get(&bench, file, 0), 7, "with its data");
-	common_close(file);
+	rig_close(&bench.rig, file);
 }
 
 /* ---- sector 0 ---------------------------------------------------------- */
@@ -415,7 +415,7 @@ static void sector_0_is_written_as_it_was_checked(const char *magic)
 	is(host_byte("base", 0), 'x', "%s: sector 0", magic);
 	is(host_byte("base", sizeof(buf) - 1), 'x', "%s: last sector", magic);
 	bench.rig.async = false;
-	common_close(file);
+	rig_close(&bench.rig, file);
 }
 
 static unsigned int count_results(const struct bench_io *io, int result)
@@ -455,7 +455,7 @@ static void writers_of_sector_0_wait_for_each_other(unsigned int bad,
 	ok(!base_has_magic(), "no magic got there");
 	bench.rig.async = false;
 	is(bench_put(&bench, file, 0, 'z', 0), 0, "the way is free again");
-	common_close(file);
+	rig_close(&bench.rig, file);
 }
 
 /* ---- no room on the host ----------------------------------------------- */
@@ -503,12 +503,12 @@ static void snapshot_waits_for_room(unsigned int version)
 	is(rig_task(&bench.rig, task), 0, "the snapshot has settled");
 	cow_snapshot_end(task);
 	is(bench_flush(&bench, file), 0, "flushes succeed again");
-	common_close(file);
+	rig_close(&bench.rig, file);
 	file = bench_open(&bench, version ? "top" : "base");
 	is(bench_get(&bench, file, 0), 3, "all is there: the new");
 	is(bench_get(&bench, file, BENCH_BLOCK), 2, "the old");
 	is(bench_get(&bench, file, 2 * BENCH_BLOCK), 4, "the late");
-	common_close(file);
+	rig_close(&bench.rig, file);
 }
 
 static void lock_is_given_back_by_a_merge_that_did_not_begin(void)
@@ -530,11 +530,11 @@ static void lock_is_given_back_by_a_merge_that_did_not_begin(void)
 		   "a merge that finds no room for its mark");
 		is(common_open(&bench.rig.env, &args, &reader, &err), 0,
 		   "does not keep readers from its parent");
-		common_close(reader);
+		rig_close(&bench.rig, reader);
 	}
 	bench_fail(&bench, IO_WRITE, 0, 0);
 	is(rig_merge(&bench.rig, file, true, false), 0, "with room it is done");
-	common_close(file);
+	rig_close(&bench.rig, file);
 }
 
 /* ---- free blocks ------------------------------------------------------- */
@@ -578,15 +578,15 @@ static void free_blocks_survive_opens_without_a_commit(void)
 	bench_init(&bench);
 	file = bench_disk(&bench, 4, GIB);
 	write_and_commit(file);
-	common_close(file);
+	rig_close(&bench.rig, file);
 	file = bench_open(&bench, "top");
 	first = free_blocks(file);
-	common_close(file);
+	rig_close(&bench.rig, file);
 	ok(first >= LEAVES, "%u blocks are free", first);
 	for (i = 0; i < 60; i++) {
 		file = bench_open(&bench, "top");
 		same += free_blocks(file) == first;
-		common_close(file);
+		rig_close(&bench.rig, file);
 	}
 	is(same, 60, "and are each time that the file is opened again");
 }
@@ -618,7 +618,7 @@ static void room_of_discarded_data_is_used_again(void)
 	ok(end < 200, "19 times 8 MiB later the file is %llu blocks longer",
 	   (unsigned long long)end);
 	is(bench_get(&bench, file, 0), 0, "what was discarded is zeros");
-	common_close(file);
+	rig_close(&bench.rig, file);
 }
 
 /* Its answer comes when the disk has long been written again. */
@@ -643,7 +643,7 @@ static void late_reader_sees_nobody_elses_data(void)
 	ok(late.over && buf[0] == 5 && buf[BENCH_BLOCK - 1] == 5,
 	   "its block was not given to another: %u", buf[0]);
 	bench_flush(&bench, file);
-	common_close(file);
+	rig_close(&bench.rig, file);
 }
 
 /* What a reader finds at 16 places of the disk, the sum of the bytes there. */
@@ -685,11 +685,11 @@ static void reader_beside_a_writer_keeps_its_state(void)
 	is(read_all(reader), 16, "it sees all of the state that it opened");
 	ok(!blocks_in(&cow_chain(file)->top->room->pool),
 	   "no block is used again while it looks");
-	common_close(reader);
+	rig_close(&bench.rig, reader);
 	bench_put(&bench, file, 999 * MIB, 3, COMMON_FUA);
 	free = blocks_in(&cow_chain(file)->top->room->pool);
 	ok(free > 16 * 18, "afterwards %u are free", free);
-	common_close(file);
+	rig_close(&bench.rig, file);
 }
 
 /* ---- headers of disk images -------------------------------------------- */
@@ -731,19 +731,19 @@ static void headers_lead_to_one_image(void)
 	file = bench_open(&bench, "one");
 	is(cow_geometry(file).cylinders, 7, "its geometry");
 	is(bench_put(&bench, file, 0, 5, COMMON_FUA), 0, "what is written");
-	common_close(file);
+	rig_close(&bench.rig, file);
 	is(host_byte("base", 0), 5, "stands in the image");
 	file = bench_open(&bench, "two");
 	is(cow_geometry(file).cylinders, 9, "the other geometry");
 	is(bench_get(&bench, file, 0), 5, "of the same disk");
 	is(rig_snapshot(&bench.rig, file, "snap"), 0, "a snapshot of it");
 	bench_put(&bench, file, 0, 6, COMMON_FUA);
-	common_close(file);
+	rig_close(&bench.rig, file);
 	file = bench_open(&bench, "one");
 	is(bench_get(&bench, file, 0), 6, "either header leads to the newest");
 	is(cow_geometry(file).cylinders, 7, "with its own geometry");
 	is(rig_merge(&bench.rig, file, false, true), 0, "merged back");
-	common_close(file);
+	rig_close(&bench.rig, file);
 	is(host_byte("base", 0), 6, "the image has it");
 	is(make_header("three", "one", 1), 0, "a header of a header's image");
 	bench.rig.quiet = true;

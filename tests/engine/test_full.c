@@ -110,7 +110,7 @@ static void writes_that_a_snapshot_waits_for_get_index_pages(void)
 	is(task->result, 0, "with success");
 	cow_snapshot_end(task);
 	bench.rig.async = false;
-	common_close(file);
+	rig_close(&bench.rig, file);
 }
 
 static void sync_failed_for_good(bool async)
@@ -135,7 +135,7 @@ static void sync_failed_for_good(bool async)
 	await(file, &read);
 	ok(read.over, "%s: a read is answered", kind);
 	if (io.over && read.over)
-		common_close(file);
+		rig_close(&bench.rig, file);
 }
 
 static void no_room_for_index_pages(bool async)
@@ -159,7 +159,7 @@ static void no_room_for_index_pages(bool async)
 	is(io.result, 0, "%s: and succeeds when there is room", kind);
 	is(bench_flush(&bench, file), 0, "%s: as does a flush", kind);
 	bench.rig.async = false;
-	common_close(file);
+	rig_close(&bench.rig, file);
 }
 
 int main(void)

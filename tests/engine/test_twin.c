@@ -462,8 +462,7 @@ static void reopen(struct world *w)
 	settle(w);
 	if (rig_rw(&w->rig, w->file, COMMON_FLUSH, NULL, 0, 0, 0))
 		fail(w, "a flush failed");
-	rig_drain(&w->rig);
-	common_close(w->file);
+	rig_close(&w->rig, w->file);
 	if (!open_chain(w))
 		compare_all(w, w->file, w->twin, "reopened, it reads otherwise");
 }
@@ -488,7 +487,7 @@ static void look_at_frozen(struct world *w)
 		fail(w, "a frozen layer does not open");
 	} else {
 		compare_all(w, file, frozen->content, "a frozen layer changed");
-		common_close(file);
+		rig_close(&w->rig, file);
 	}
 	w->rig.async = async;
 }
@@ -541,7 +540,7 @@ static bool sequence(struct world *w, uint64_t seed)
 		if (!w->failure)
 			reopen(w);
 		if (w->file && !w->failure)
-			common_close(w->file);
+			rig_close(&w->rig, w->file);
 	}
 	if (getenv("VERBOSE"))
 		diag("seed %llu: %llu sectors, %u layers below, %u snapshots, %u merges",

@@ -167,6 +167,14 @@ static int real_path(void *ctx, const char *path, char buf[COW_PATH_MAX])
 				      host->below.realpath(ctx, path, buf);
 }
 
+static int64_t next_data(void *ctx, int fd, uint64_t off)
+{
+	struct faulty *host = ctx;
+
+	return fails(host, FC_STAT) ? host->fault.error :
+				      host->below.next_data(ctx, fd, off);
+}
+
 static int64_t read_at(void *ctx, int fd, void *buf, size_t len, uint64_t off)
 {
 	struct faulty *host = ctx;
@@ -329,6 +337,7 @@ void faulty_init(struct faulty *host, uint64_t seed)
 	host->ops.stat = stat_file;
 	host->ops.lookup = lookup;
 	host->ops.realpath = real_path;
+	host->ops.next_data = next_data;
 	host->ops.pread = read_at;
 	host->ops.pwrite = write_at;
 	host->ops.sync = sync_file;

@@ -135,6 +135,11 @@ static int open_file(struct moo_probe *p, bool share, struct cow_error *err)
 	int ret;
 
 	p->fd = io->open(p->env.ctx, p->name, 0);
+	/* Of what is no file nothing can be said, least that it is damaged. */
+	if (p->fd == -EINVAL)
+		return moo_fail(err, -ENODEV,
+				"%s: it is neither a file nor a block device",
+				p->name);
 	if (p->fd < 0)
 		return moo_fail(err, p->fd, "%s: can not be opened: %s",
 				p->name, strerror(-p->fd));
@@ -201,12 +206,18 @@ static int count_bitmap(const struct moo_probe *p, uint8_t *buf,
 {
 	uint64_t bits = moo_min(p->device >> COW_SECTOR_SHIFT,
 				p->hdr.bitmap_len * 8);
+	const uint64_t bytes = (bits + 7) / 8;
 	uint64_t at, len;
 	int64_t got;
 
 	*sectors = 0;
-	for (at = 0; at * 8 < bits; at += len) {
-		len = moo_min(MOO_BUFFER, (bits + 7) / 8 - at);
+	for (at = 0; at < bytes; at += len) {
+		got = p->env.io->next_data(p->env.ctx, p->fd,
+					   p->hdr.bitmap_offset + at);
+		if (got >= (int64_t)(p->hdr.bitmap_offset + bytes))
+			break;
+		at = got - p->hdr.bitmap_offset;
+		len = moo_min(MOO_BUFFER, bytes - at);
 		got = p->env.io->pread(p->env.ctx, p->fd, buf, len,
 				       p->hdr.bitmap_offset + at);
 		if (got != (int64_t)len)

@@ -68,6 +68,7 @@ static const char *name_of(uint32_t op)
 		[IO_RECORD_REALPATH] = "realpath",
 		[IO_RECORD_GETATTR] = "getattr",
 		[IO_RECORD_SETATTR] = "setattr",
+		[IO_RECORD_NEXT_DATA] = "next_data",
 		[SEAM_LINK] = "link",
 		[SEAM_RENAME] = "rename",
 		[SEAM_DIRSYNC] = "dirsync",
@@ -334,6 +335,7 @@ static void add_entry(struct items *items, struct identity *files,
 	case IO_RECORD_STAT:
 	case IO_RECORD_LOOKUP:
 	case IO_RECORD_REALPATH:
+	case IO_RECORD_NEXT_DATA:
 		break;
 	case IO_RECORD_LOCK:
 		add_lock(items, item, entry->len);

@@ -164,6 +164,8 @@ enum io_lock {
  * @setattr: set user.moo (@len 0 removes it); durable on return. -EOPNOTSUPP:
  *	the file can have none; -EIO: nobody knows what is on disk
  * @realpath: absolute name without symbolic links; -ENOENT
+ * @next_data: the first byte at or behind @off that may be other than zero:
+ *	@off where the host can not tell, INT64_MAX if there is none
  * @random: fill @buf with unpredictable bytes
  * @now: a monotonic clock, nanoseconds; any thread
  * @nap: sleep for about @ms milliseconds
@@ -191,6 +193,7 @@ struct io_ops {
 	int (*getattr)(void *ctx, int fd, void *buf, size_t len);
 	int (*setattr)(void *ctx, int fd, const void *buf, size_t len);
 	int (*realpath)(void *ctx, const char *path, char buf[COW_PATH_MAX]);
+	int64_t (*next_data)(void *ctx, int fd, uint64_t off);
 	int (*random)(void *ctx, void *buf, size_t len);
 	uint64_t (*now)(void *ctx);
 	void (*nap)(void *ctx, unsigned int ms);

@@ -178,6 +178,17 @@ int io_host_lookup(void *ctx, const char *path, struct io_stat *st)
 	return ret;
 }
 
+int64_t io_host_next_data(void *ctx, int fd, uint64_t off)
+{
+	off_t data = lseek(fd, off, SEEK_DATA);
+
+	(void)ctx;
+	if (data >= 0)
+		return data;
+	/* Not every file system knows, and no block device does. */
+	return errno == ENXIO ? INT64_MAX : (int64_t)off;
+}
+
 int io_host_realpath(void *ctx, const char *path, char buf[COW_PATH_MAX])
 {
 	char link[FD_LINK_LEN];

@@ -27,6 +27,7 @@ int io_host_reopen(void *ctx, int fd, unsigned int flags);
 int io_host_getattr(void *ctx, int fd, void *buf, size_t len);
 int io_host_setattr(void *ctx, int fd, const void *buf, size_t len);
 int io_host_realpath(void *ctx, const char *path, char buf[COW_PATH_MAX]);
+int64_t io_host_next_data(void *ctx, int fd, uint64_t off);
 int io_host_random(void *ctx, void *buf, size_t len);
 uint64_t io_host_now(void *ctx);
 void io_host_nap(void *ctx, unsigned int ms);

@@ -335,6 +335,14 @@ static int record_realpath(void *ctx, const char *path, char buf[COW_PATH_MAX])
 	return (int)end_path(ctx, &entry, path, ret);
 }
 
+static int64_t record_next_data(void *ctx, int fd, uint64_t off)
+{
+	struct io_record_entry entry = begin(ctx, IO_RECORD_NEXT_DATA, fd);
+
+	entry.offset = off;
+	return end(ctx, &entry, NULL, 0, io_host_next_data(NULL, fd, off));
+}
+
 static int64_t record_pread(void *ctx, int fd, void *buf, size_t len,
 			    uint64_t off)
 {
@@ -440,6 +448,7 @@ static const struct io_ops record_ops = {
 	.getattr = record_getattr,
 	.setattr = record_setattr,
 	.realpath = record_realpath,
+	.next_data = record_next_data,
 	.random = io_host_random,
 	.now = io_host_now,
 	.nap = io_host_nap,

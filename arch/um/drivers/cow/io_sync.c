@@ -316,6 +316,7 @@ const struct io_ops cow_io_sync = {
 	.getattr = io_host_getattr,
 	.setattr = io_host_setattr,
 	.realpath = io_host_realpath,
+	.next_data = io_host_next_data,
 	.random = io_host_random,
 	.now = io_host_now,
 	.nap = io_host_nap,

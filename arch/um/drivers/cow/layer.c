@@ -126,32 +126,65 @@ static unsigned int bits_in(uint8_t v)
 	return (v & 0x0f) + (v >> 4);
 }
 
+/* The bits of the next @size bytes at or behind file offset @at; moves @at. */
+static int64_t count_part(struct layer *layer, uint64_t *at, uint8_t *buf,
+			  size_t size)
+{
+	const struct cow_env *env = &layer->chain->env;
+	uint64_t end = layer->hdr.bitmap_offset + layer->hdr.bitmap_len;
+	int64_t data = env->io->next_data(env->ctx, layer->fd, *at);
+	int64_t got, i;
+
+	if (data < 0)
+		return data;
+	if ((uint64_t)data >= end) {
+		*at = end;
+		return 0;
+	}
+	if (size > end - data)
+		size = end - data;
+	got = env->io->pread(env->ctx, layer->fd, buf, size, data);
+	for (i = 0; i < got; i++)
+		layer->owned += bits_in(buf[i]);
+	*at = got > 0 ? (uint64_t)(data + got) : end;
+	return got;
+}
+
 static int count_bits(struct layer *layer)
 {
 	const struct cow_env *env = &layer->chain->env;
-	uint64_t at = 0, end = layer->hdr.bitmap_len;
+	uint64_t at = layer->hdr.bitmap_offset;
+	const uint64_t end = at + layer->hdr.bitmap_len;
 	const size_t size = 1 << 20;
 	uint8_t *buf = env->alloc(size);
 	int64_t got = 0;
-	int64_t i;
 
 	if (!buf)
 		return -ENOMEM;
-	for (layer->owned = 0; at < end; at += got) {
-		size_t want = end - at < size ? end - at : size;
-
-		got = env->io->pread(env->ctx, layer->fd, buf, want,
-				     layer->hdr.bitmap_offset + at);
-		if (got <= 0)
-			break;
-		for (i = 0; i < got; i++)
-			layer->owned += bits_in(buf[i]);
-	}
+	layer->owned = 0;
+	while (got >= 0 && at < end)
+		got = count_part(layer, &at, buf, size);
 	env->free(buf, size);
 	/* Padding bits of a foreign file may be anything. */
 	if (layer->owned > layer->sectors)
 		layer->owned = layer->sectors;
 	return got < 0 ? (int)got : 0;
+}
+
+int cow_layers_count(struct layer *top, struct cow_error *err)
+{
+	struct layer *layer;
+	int ret;
+
+	for (layer = top; layer; layer = layer->parent) {
+		if (layer->ops != &cow_bitmap_ops)
+			continue;
+		ret = count_bits(layer);
+		if (ret)
+			return cow_fail(err, ret, "%s: its bitmap: %s",
+					layer->path, cow_reason(ret));
+	}
+	return 0;
 }
 
 static int bad_header(struct layer *layer, int ret, const char *why,
@@ -191,9 +224,6 @@ static int identify_bitmap(struct layer *layer, const void *buf, size_t len,
 	layer->ops = &cow_bitmap_ops;
 	layer->sectors = (layer->hdr.size + COW_SECTOR_SIZE - 1) >>
 			 COW_SECTOR_SHIFT;
-	ret = count_bits(layer);
-	if (ret)
-		return bad_header(layer, ret, NULL, err);
 	return 0;
 }
 

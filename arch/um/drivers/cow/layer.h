@@ -27,6 +27,12 @@ int cow_layer_open(struct chain *chain, const char *path,
 int cow_layer_identify(struct layer *layer, enum cow_expect expect,
 		       struct cow_error *err);
 
+/*
+ * Count what the layers with a bitmap own, from @top down. After the chain was
+ * found to be one: so the work is bounded by what its files hold.
+ */
+int cow_layers_count(struct layer *top, struct cow_error *err);
+
 /* Take the shared lock; taking turns with others for up to @patience_ms. */
 int cow_layer_share(struct layer *layer, unsigned int patience_ms,
 		    struct cow_error *err);

@@ -439,6 +439,11 @@ static int open_top(struct opening *open)
 		    "it has features that only a later version may write");
 		open->write = false;
 	}
+	if (!ret && open->write && layer->hdr.v4.generation >= COW_V4_WORN) {
+		say(open, "%s is opened read-only: %s", layer->path,
+		    "its generations are used up; make a new one with moo convert");
+		open->write = false;
+	}
 	if (!ret && open->write && layer->hdr.tail_on_data) {
 		say(open, "%s is opened read-only: %s", layer->path,
 		    "its last sectors have no bits; make a right one with moo convert");
@@ -596,6 +601,8 @@ static int open_all(struct opening *open)
 		ret = open_parents(open);
 	if (!ret)
 		ret = check_trail(open);
+	if (!ret)
+		ret = cow_layers_count(chain->top, open->err);
 	if (ret)
 		return ret;
 	if (chain_memory(chain) ||
