@@ -138,7 +138,7 @@ STYLE_TESTS := $(sort $(wildcard tests/style/*.t))
 GUEST_TESTS := $(sort $(wildcard tests/kunit/*.t tests/boot/*.t))
 
 # Millions of crash states in some minutes, also where the machine is slow.
-SEARCH_SHORT := PAIRS=16 SUBSETS=8 ORDERS=4 SECONDS=420
+SEARCH_SHORT := PAIRS=16 SUBSETS=8 ORDERS=4 SEARCH_SECONDS=420
 
 check-fast: moo $(SAN_PROG)
 	$(Q)tests/run -j $(JOBS) $(FAST_TESTS)

@@ -12,7 +12,7 @@ perl "$boot_top/tests/golden/make.pl" . "$(pwd -P)"
 readonly_images="v1-tail-on-data v2-tail-on-data"
 v3="v3 v3-align-512 v3-align-1000 v3-broken"
 shared="v1-le v2 $readonly_images $v3"
-written="v1-le v2 $v3 v1-be v4 v4-torn v4-disk"
+written="v1-le v2 $v3 v1-be v4 v4-torn v4-thin v4-disk"
 
 # attach IMAGE...: $disks for the kernel, a list for the guest
 attach()

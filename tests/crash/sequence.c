@@ -24,6 +24,7 @@ struct layer_kind {
 	unsigned int version;
 	bool little_endian;
 	bool broken;
+	bool disk;		/* the data of the base, behind a header */
 };
 
 struct chain_kind {
@@ -42,6 +43,8 @@ static const struct chain_kind chains[] = {
 	{ "V4", SECTORS, { { .version = 4 } } },
 	{ "V4-V3", SECTORS, { { .version = 3 }, { .version = 4 } } },
 	{ "V4-V4", SECTORS, { { .version = 4 }, { .version = 4 } } },
+	{ "disk", SECTORS, { { .version = 4, .disk = true } } },
+	{ "V4-disk", SECTORS, { { .version = 4, .disk = true }, { .version = 4 } } },
 };
 
 unsigned int sequence_chains(void)
@@ -104,7 +107,9 @@ static void build(struct world *w, const struct chain_kind *kind)
 	for (i = 0; i < 2 && kind->layer[i].version; i++) {
 		const struct layer_kind *layer = &kind->layer[i];
 
-		if (layer->version < 3 || layer->broken)
+		if (layer->disk)
+			world_disk(w);
+		else if (layer->version < 3 || layer->broken)
 			old_layer(w, layer);
 		else
 			world_layer(w, layer->version);

@@ -6,11 +6,12 @@
  * and behind each operation the power fails in every way: all subsets of up to
  * 12 unsynced pieces, a choice of those of more.
  *
- * STATES=n (2,000,000) ends the longer ones; SECONDS=n (a day) ends all of it,
- * and says so. PAIRS=n takes one in n of the sequences of two, by seed. SUBSETS=n is the 12 above, for sequences longer than one. ORDERS=n
- * (24) bounds the orders of answers of one sequence. CHAIN=name (raw, V3, V4-V3)
- * looks at no other one. JOBS=n processes share the work (one for each processor);
- * each of them stops after STOP=n violations (10). A failure prints its sequence;
+ * STATES=n (2,000,000) ends the longer ones; SEARCH_SECONDS=n (a day) ends all of
+ * it, and says so. PAIRS=n takes one in n of the sequences of two, by seed.
+ * SUBSETS=n is the 12 above, for sequences longer than one. ORDERS=n (24) bounds
+ * the orders of answers of one sequence. CHAIN=name (raw, V3, V4-V3) looks at no
+ * other one. JOBS=n processes share the work (one for each processor); each of
+ * them stops after STOP=n violations (10). A failure prints its sequence;
  * SEQUENCE="that" plays it again, with TRACE=1 step by step.
  */
 #include <stdlib.h>
@@ -286,7 +287,7 @@ int main(void)
 	limits.pairs = number("PAIRS", 1);
 	limits.subsets = number("SUBSETS", SUBSETS);
 	limits.enough = number("STOP", ENOUGH);
-	limits.end = time(NULL) + number("SECONDS", 86400);
+	limits.end = time(NULL) + number("SEARCH_SECONDS", 86400);
 	limits.jobs = number("JOBS", sysconf(_SC_NPROCESSORS_ONLN));
 	if (!limits.jobs || limits.jobs > 64)
 		limits.jobs = 1;

@@ -97,6 +97,34 @@ static void populate(struct world *w)
 	w->file = NULL;
 }
 
+void world_disk(struct world *w)
+{
+	const struct cow_create_args args = {
+		.name = "/empty",
+		.version = 4,
+		.disk = true,
+		.size = w->sectors * COW_SECTOR_SIZE,
+		.mode = 0600,
+		.gid = ~0u,
+	};
+	const uint64_t front = COW_V4_FIRST_BLOCK * COW_BLOCK_SIZE;
+	uint8_t *data = malloc(front + args.size);
+	struct cow_error err = { "" };
+	int empty, base;
+
+	if (cow_create(&w->env, &args, &err))
+		world_fail(w, "a disk can not be made: %s", err.text);
+	empty = vdisk_ops.open(w->disk, args.name, 0);
+	base = vdisk_ops.open(w->disk, w->boot, 0);
+	vdisk_ops.pread(w->disk, empty, data, front, 0);
+	vdisk_ops.pread(w->disk, base, data + front, args.size, 0);
+	vdisk_ops.close(w->disk, empty);
+	vdisk_ops.close(w->disk, base);
+	strcpy(w->boot, "/disk");
+	vdisk_put(w->disk, w->boot, data, front + args.size);
+	free(data);
+}
+
 void world_layer(struct world *w, unsigned int version)
 {
 	struct cow_create_args args = {

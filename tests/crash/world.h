@@ -105,6 +105,8 @@ void world_run(struct run *run, uint64_t seed);
 struct world *world_new(struct run *run, uint64_t seed);
 void world_delete(struct world *w);
 void world_base(struct world *w);
+/* That, as a V4 disk: the same data behind a header. */
+void world_disk(struct world *w);
 void world_layer(struct world *w, unsigned int version);
 
 uint64_t world_pick(struct world *w, uint64_t n);

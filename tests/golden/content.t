@@ -105,7 +105,7 @@ while read -r name status version; do
 		"$name: owned"
 	is "$(owned "$cow")" "$(sectors "$name")" "$name: places"
 	converts "$name" 4
-	[ "$name" = v4-disk ] || converts "$name" 3
+	[ "$name" = v4-disk ] || [ "$name" = v4-thin ] || converts "$name" 3
 	rm -f raw
 	moo convert -V 0 "$cow" raw || true
 	holds "$name to raw" cmp raw "$name.raw"
@@ -121,8 +121,9 @@ v3-align-1000 0 V3
 v3-align-512 0 V3
 v3-broken 0 V3, the layout with 64-bit padding
 v4 3 V4
-v4-disk 0 V4, without parent
-v4-torn 0 V4
+v4-disk 0 V4, data in place
+v4-thin 0 V4, without parent
+v4-torn 3 V4
 END
 is "$(sort seen)" "$(printf '%s\n' v*.cow | sed 's/\.cow$//' | sort)" \
 	"no image was left out"
@@ -143,7 +144,9 @@ for name in v1-tail-on-data v2-tail-on-data; do
 	like "$(cat text)" "read-only" "$name: is told to be read-only"
 done
 
-refused 1 "v4-disk.cow: has no parent" "v4-disk to V3" \
-	moo convert -V 3 v4-disk.cow no.cow
+for name in v4-disk v4-thin; do
+	refused 1 "$name.cow: has no parent" "$name to V3" \
+		moo convert -V 3 $name.cow no.cow
+done
 fails "and nothing is made" test -e no.cow
 finish

@@ -211,22 +211,33 @@ finish('v4-torn', [@v4, 4096 + 300, 'torn'], \@old,
 		    end => 10, owned => 1),
        @nine);
 
-# A disk of its own with an index of two levels: 504 blocks to a leaf.
-my @disk = ("\0" x 512) x (505 * 8);
-$disk[0] = sector('v4-disk', 0);
-$disk[4039] = sector('v4-disk', 4039);
-my %disk = (size => 505 * 4096, levels => 2, generation => 2, content => 1,
+# No parent, and an index of two levels: 504 blocks to a leaf.
+my @thin = ("\0" x 512) x (505 * 8);
+$thin[0] = sector('v4-thin', 0);
+$thin[4039] = sector('v4-thin', 4039);
+my %thin = (size => 505 * 4096, levels => 2, generation => 2, content => 1,
 	    root => 12, end => 13, owned => 2, state => 0,
-	    kind => $doc->number('COW_KIND_DISK'));
-finish('v4-disk', [
-	slot(%disk),
-	8 * 4096, pack('a4096', $disk[0]),
-	9 * 4096, pack('a3584 a512', '', $disk[4039]),
+	    kind => $doc->number('COW_KIND_COW'));
+finish('v4-thin', [
+	slot(%thin),
+	8 * 4096, pack('a4096', $thin[0]),
+	9 * 4096, pack('a3584 a512', '', $thin[4039]),
 	page(10, 0, 0, 2, { 0 => entry(8, 0 => 'data') }),
 	page(11, 0, 1, 2, { 0 => entry(9, 7 => 'data') }),
 	page(12, 1, 0, 2, { 0 => entry(10), 1 => entry(11) }),
-], \@disk, header_lines(%disk, parent => ''),
+], \@thin, header_lines(%thin, parent => ''),
        'sector 0 data ' . 8 * 4096, 'sector 4039 data ' . (9 * 4096 + 3584));
+
+# A disk in place, after 64 KiB.
+my @disk = map { sector('v4-disk', $_) } 0 .. 4;
+my %disk = (size => 5 * 512, levels => 0, generation => 2, content => 1,
+	    root => 0, end => 16, owned => 5, state => 0,
+	    kind => $doc->number('COW_KIND_DISK'));
+finish('v4-disk', [
+	slot(%disk, cylinders => 5, heads => 1, sectors => 1),
+	16 * 4096, join('', @disk),
+], \@disk, header_lines(%disk, parent => ''),
+       map { "sector $_ data " . (16 * 4096 + 512 * $_) } 0 .. 4);
 
 # A state record, with a successor.
 my $next = "$prefix/next.cow";

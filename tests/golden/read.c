@@ -172,6 +172,16 @@ static void print_v4(const struct cow_disk_v4 *v4)
 	printf("parent %.*s\n", (int)name->len, text);
 }
 
+static void read_disk(const struct cow_disk_v4 *v4)
+{
+	uint64_t i;
+
+	for (i = 0; i < v4->owned; i++)
+		printf("sector %llu data %llu\n", (unsigned long long)i,
+		       (unsigned long long)(v4->end * COW_BLOCK_SIZE +
+					    i * 512));
+}
+
 static void read_v4(void)
 {
 	struct cow_disk_v4 slot[2];
@@ -187,6 +197,8 @@ static void read_v4(void)
 	best = good[1] && (!good[0] ||
 			   slot[1].generation > slot[0].generation);
 	print_v4(&slot[best]);
+	if (slot[best].kind == COW_KIND_DISK)
+		read_disk(&slot[best]);
 	if (slot[best].root)
 		read_index(&slot[best]);
 }

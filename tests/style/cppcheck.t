@@ -13,7 +13,8 @@ if ! command -v cppcheck >/dev/null; then
 fi
 
 set -- arch/um/drivers/cow
-for dir in tools/moo tests/engine tests/crash tests/fault tests/fuzz; do
+for dir in tools/moo tests/engine tests/crash tests/fault tests/fuzz \
+	tests/damage; do
 	[ ! -d "$dir" ] || set -- "$@" "$dir"
 done
 for quiet in ctuuninitvar ctunullpointer ctunullpointerOutOfMemory \

@@ -26,9 +26,10 @@
 
 static void commit_step(struct layer *layer);
 
-static bool is_isam(const struct layer *layer)
+/* A header in two slots, also of a disk whose data needs no index. */
+static bool has_slots(const struct layer *layer)
 {
-	return layer->ops == &cow_isam_ops;
+	return layer->hdr.format == COW_V4;
 }
 
 static bool pages_dirty(const struct layer *layer)
@@ -331,7 +332,7 @@ static int do_phase(struct layer *layer)
 	case COMMIT_STAGE:
 		if (layer->failed)
 			return layer->failed;
-		if (is_isam(layer))
+		if (has_slots(layer))
 			return stage_isam(layer);
 		return stage_bitmap(layer);
 	case COMMIT_DATA_SYNC:
@@ -339,7 +340,7 @@ static int do_phase(struct layer *layer)
 			return 0;
 		return sync_layer(layer);
 	case COMMIT_META:
-		return is_isam(layer) ? write_slot(layer) : write_bitmap(layer);
+		return has_slots(layer) ? write_slot(layer) : write_bitmap(layer);
 	case COMMIT_META_SYNC:
 		return sync_layer(layer);
 	case COMMIT_IDLE:
@@ -390,10 +391,10 @@ static void commit_begin(struct layer *layer)
 	commit->level = 0;
 	memcpy(commit->pages, layer->dirty, sizeof(commit->pages));
 	memset(layer->dirty, 0, sizeof(layer->dirty));
-	if (is_isam(layer))
+	if (has_slots(layer))
 		cow_room_commits(layer);
-	if (is_isam(layer) && (commit->pages[0] ||
-			       (layer->unsynced && !layer->counted))) {
+	if (has_slots(layer) && (commit->pages[0] ||
+				 (layer->unsynced && !layer->counted))) {
 		layer->hdr.v4.content++;
 		layer->header_dirty = true;
 		layer->counted = true;
@@ -412,12 +413,12 @@ static void commit_end(struct layer *layer, int result)
 		 * blocks that it refers to must not be used again. Lack of room
 		 * is told before anything is written.
 		 */
-		if (is_isam(layer) && commit->phase == COMMIT_META &&
+		if (has_slots(layer) && commit->phase == COMMIT_META &&
 		    result != -ENOSPC && result != -EDQUOT)
 			layer->failed = result;
 		put_back(layer);
 		/* What was staged without reaching the disk has to try again */
-		if (is_isam(layer) && commit->meta)
+		if (has_slots(layer) && commit->meta)
 			layer->header_dirty = true;
 		if (!layer->failed)
 			layer->unsynced = true;
@@ -452,7 +453,7 @@ static bool next_phase(struct layer *layer)
 		commit->phase = COMMIT_META_SYNC;
 		return true;
 	case COMMIT_META_SYNC:
-		if (is_isam(layer))
+		if (has_slots(layer))
 			slot_durable(layer);
 		commit->phase = COMMIT_STAGE;
 		return !commit->staged;

@@ -619,6 +619,8 @@ struct cow_run {
 int cow_map(struct common_file *file, unsigned int layer, uint64_t sector,
 	    uint64_t count, struct cow_run *run, unsigned int *owner);
 
+#define COW_PADDING_MAX	(1u << 20)
+
 /**
  * struct cow_create_args - make a new layer or disk file
  * @name: its name; must be free
@@ -627,7 +629,10 @@ int cow_map(struct common_file *file, unsigned int layer, uint64_t sector,
  * @parent_raw: do not look whether @parent is a COW
  * @keep_link: name @parent as it is given, a symbolic link too
  * @geometry: of a V4 file
+ * @padding: 0, or up to COW_PADDING_MAX: V3: bitmap and data begin at multiples
+ *	of it; with @disk the data begins there, at a multiple of 4096
  * @header: geometry alone, for the raw file @parent, which stays the disk
+ * @disk: V4 without @parent: all data in place, no index
  * @size: bytes; only without @parent
  * @mode: permission bits
  * @gid: group; ~0 for the caller's own
@@ -639,7 +644,9 @@ struct cow_create_args {
 	bool parent_raw;
 	bool keep_link;
 	struct cow_geometry geometry;
+	uint64_t padding;
 	bool header;
+	bool disk;
 	uint64_t size;
 	uint32_t mode;
 	uint32_t gid;

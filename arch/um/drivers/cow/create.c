@@ -12,12 +12,13 @@
 #include "engine.h"
 #include "layer.h"
 
-static int create_v3(const struct cow_env *env, int fd, struct cow_header *hdr,
-		     uint8_t *buf)
+static int create_v3(const struct cow_env *env, int fd, uint64_t padding,
+		     struct cow_header *hdr, uint8_t *buf)
 {
 	int len, err;
 
 	hdr->format = COW_V3;
+	hdr->alignment = padding;
 	hdr->sectorsize = COW_SECTOR_SIZE;
 	len = cow_header_emit(hdr, buf);
 	if (len < 0)
@@ -28,22 +29,30 @@ static int create_v3(const struct cow_env *env, int fd, struct cow_header *hdr,
 	return err ? err : env->io->sync(env->ctx, fd);
 }
 
+static uint64_t blocks_before(uint64_t padding)
+{
+	uint64_t blocks = (padding + COW_BLOCK_SIZE - 1) >> COW_BLOCK_SHIFT;
+
+	return blocks < COW_V4_FIRST_BLOCK ? COW_V4_FIRST_BLOCK : blocks;
+}
+
 static int fill(const struct cow_env *env, int fd, unsigned int version,
-		const struct cow_geometry *geometry, struct cow_header *hdr)
+		const struct cow_create_args *args, struct cow_header *hdr)
 {
 	uint8_t *buf;
 	int err;
 
 	if (version == COW_V4) {
-		hdr->v4.cylinders = geometry->cylinders;
-		hdr->v4.heads = geometry->heads;
-		hdr->v4.sectors = geometry->sectors;
+		hdr->v4.cylinders = args->geometry.cylinders;
+		hdr->v4.heads = args->geometry.heads;
+		hdr->v4.sectors = args->geometry.sectors;
+		hdr->v4.end = blocks_before(args->padding);
 		return cow_v4_format(env, fd, hdr);
 	}
 	buf = env->alloc(COW_HEADER_MAX);
 	if (!buf)
 		return -ENOMEM;
-	err = create_v3(env, fd, hdr, buf);
+	err = create_v3(env, fd, args->padding, hdr, buf);
 	env->free(buf, COW_HEADER_MAX);
 	return err;
 }
@@ -58,7 +67,7 @@ static int write_file(const struct cow_env *env,
 	if (fd < 0)
 		return cow_fail(err, fd, "%s: %s", args->name,
 				cow_reason_new(fd));
-	ret = fill(env, fd, version, &args->geometry, hdr);
+	ret = fill(env, fd, version, args, hdr);
 	if (!ret)
 		ret = env->io->publish(env->ctx, fd, args->name);
 	env->io->close(env->ctx, fd);
@@ -121,6 +130,10 @@ static int over_parent(const struct cow_env *env,
 		return cow_fail(err, -EINVAL,
 				"%s: V3 needs a raw parent, and %s is a COW file or looks like one; choose V4",
 				args->name, parent->path);
+	if (version == COW_V4 && args->padding)
+		return cow_fail(err, -EINVAL,
+				"%s: a V4 layer has no padding; choose V3",
+				args->name);
 	if (args->header && (version == COW_V3 || !raw))
 		return cow_fail(err, -EINVAL,
 				"%s: the header of a disk image is V4, and %s has to be a raw file",
@@ -154,7 +167,22 @@ static int alone(const struct cow_env *env, const struct cow_create_args *args,
 				"%s: its size has to be a multiple of 512 bytes, below 2^63",
 				args->name);
 	hdr->size = args->size;
+	if (args->disk)
+		hdr->v4.kind = COW_KIND_DISK;
 	return write_file(env, args, COW_V4, hdr, err);
+}
+
+static int check_args(const struct cow_create_args *args, struct cow_error *err)
+{
+	if (args->version && args->version != COW_V3 && args->version != COW_V4)
+		return cow_fail(err, -EINVAL,
+				"%s: version %u can not be made; choose 3 or 4",
+				args->name, args->version);
+	if (args->padding % COW_SECTOR_SIZE || args->padding > COW_PADDING_MAX)
+		return cow_fail(err, -EINVAL,
+				"%s: padding has to be a multiple of 512 bytes, at most 1 MiB",
+				args->name);
+	return 0;
 }
 
 int cow_create(const struct cow_env *env, const struct cow_create_args *args,
@@ -170,10 +198,9 @@ int cow_create(const struct cow_env *env, const struct cow_create_args *args,
 	struct common_file *parent;
 	int ret;
 
-	if (args->version && args->version != COW_V3 && args->version != COW_V4)
-		return cow_fail(err, -EINVAL,
-				"%s: version %u can not be made; choose 3 or 4",
-				args->name, args->version);
+	ret = check_args(args, err);
+	if (ret)
+		return ret;
 	hdr = env->alloc(sizeof(*hdr));
 	if (!hdr)
 		return cow_fail(err, -ENOMEM, "%s: %s", args->name,

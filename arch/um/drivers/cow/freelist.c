@@ -57,13 +57,14 @@ static int store_page(struct layer *layer, struct cow_disk_page *page,
 int cow_free_store(struct layer *layer)
 {
 	const struct cow_env *env = &layer->chain->env;
-	struct extents *list = &layer->room->list;
 	struct cow_disk_page *page;
 	uint64_t index = 0, next = 0;
+	struct extents *list;
 	int ret = 0;
 
-	if (cow_extents_empty(list))
+	if (!layer->room || cow_extents_empty(&layer->room->list))
 		return 0;
+	list = &layer->room->list;
 	page = env->alloc(sizeof(*page));
 	if (!page)
 		return -ENOMEM;

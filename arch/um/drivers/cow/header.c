@@ -461,10 +461,24 @@ static bool is_block(const struct cow_disk_v4 *v4, uint64_t block)
 	return block >= COW_V4_FIRST_BLOCK && block < v4->end;
 }
 
+/* No index: each sector has its place behind @end. */
+static const char *check_v4_disk(const struct cow_disk_v4 *v4)
+{
+	if (v4->root || v4->levels || v4->free_list)
+		return "it is a disk, yet has an index";
+	if (v4->owned != v4->size >> COW_SECTOR_SHIFT)
+		return "it is a disk, yet does not own all sectors";
+	if ((v4->end << COW_BLOCK_SHIFT) > OFFSET_MAX - v4->size)
+		return "its data would end behind 2^63";
+	return NULL;
+}
+
 static const char *check_v4_index(const struct cow_disk_v4 *v4)
 {
 	if (v4->end < COW_V4_FIRST_BLOCK || v4->end - 1 > BLOCK_MAX)
 		return "its end is out of range";
+	if (v4->kind == COW_KIND_DISK)
+		return check_v4_disk(v4);
 	if (v4->levels != cow_v4_levels(v4->size))
 		return "its index has not as many levels as its size needs";
 	if (v4->root && !is_block(v4, v4->root))
@@ -488,8 +502,6 @@ static const char *check_v4_parent(const struct cow_disk_v4 *v4)
 		return "its parent has a format but no name";
 	if (named && v4->kind == COW_KIND_DISK)
 		return "it is a disk, yet names a parent";
-	if (!named && v4->kind == COW_KIND_COW)
-		return "it is a layer, yet names no parent";
 	if (v4->kind == COW_KIND_HEADER &&
 	    (v4->parent_format != COW_PARENT_RAW || v4->root))
 		return "it is the header of a raw image, yet more than that";

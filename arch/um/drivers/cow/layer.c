@@ -100,7 +100,7 @@ int cow_layer_writable(struct layer *layer)
 {
 	int err = 0;
 
-	if (layer->ops != &cow_raw_ops && !layer->commit.stage)
+	if (layer->hdr.format != COW_RAW && !layer->commit.stage)
 		err = commit_memory(layer);
 	if (!err && layer->ops == &cow_isam_ops && !layer->room) {
 		err = cow_room_new(layer);
@@ -265,6 +265,13 @@ static int identify_v4(struct layer *layer, struct cow_error *err)
 	if (ret)
 		return bad_header(layer, ret, why, err);
 	layer->ops = &cow_isam_ops;
+	if (v4->kind == COW_KIND_DISK) {
+		layer->ops = &cow_raw_ops;
+		layer->hdr.data_offset = v4->end << COW_BLOCK_SHIFT;
+		if (layer->st.size < layer->hdr.data_offset + v4->size)
+			return bad_header(layer, -EBADMSG,
+					  "it ends before its data does", err);
+	}
 	layer->hdr.format = COW_V4;
 	layer->hdr.size = v4->size;
 	layer->sectors = v4->size >> COW_SECTOR_SHIFT;

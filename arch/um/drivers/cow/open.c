@@ -381,7 +381,7 @@ static int check_second_name(struct opening *open, const struct layer *layer)
 
 static int take_top(struct opening *open, struct layer *layer)
 {
-	enum cow_expect expect = layer->ops == &cow_raw_ops ?
+	enum cow_expect expect = layer->hdr.format == COW_RAW ?
 				 COW_EXPECT_RAW : COW_EXPECT_COW;
 	uint32_t state = layer->record.state;
 	int ret;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * V0: a raw file. It owns every sector, each at its own place.
+ * V0, a raw file, and a V4 disk: it owns every sector, each at its own place.
  *
- * Duty: layer_ops of a raw layer.
+ * Duty: layer_ops of such a layer.
  *
  * Invariants: nothing is ever absent and nothing is ever staged.
  */
@@ -11,12 +11,11 @@
 static int raw_map(struct layer *layer, uint64_t sector, uint64_t count,
 		   struct cow_run *run, struct ipage **page)
 {
-	(void)layer;
 	(void)page;
 	run->state = COW_DATA;
 	run->sector = sector;
 	run->count = count;
-	run->place = sector << COW_SECTOR_SHIFT;
+	run->place = layer->hdr.data_offset + (sector << COW_SECTOR_SHIFT);
 	return 0;
 }
 

@@ -270,15 +270,19 @@ int cow_v4_format(const struct cow_env *env, int fd, struct cow_header *hdr)
 		return err;
 	v4->generation = 2;
 	v4->content = 1;
-	v4->end = COW_V4_FIRST_BLOCK;
-	v4->levels = cow_v4_levels(hdr->size);
+	if (!v4->end)
+		v4->end = COW_V4_FIRST_BLOCK;
 	v4->size = hdr->size;
 	if (!v4->kind)
-		v4->kind = hdr->parent[0] ? COW_KIND_COW : COW_KIND_DISK;
+		v4->kind = COW_KIND_COW;
+	if (v4->kind == COW_KIND_DISK)
+		v4->owned = hdr->size >> COW_SECTOR_SHIFT;
+	else
+		v4->levels = cow_v4_levels(hdr->size);
 	v4->block_shift = COW_BLOCK_SHIFT;
 	v4->sectorsize = COW_SECTOR_SIZE;
-	err = env->io->truncate(env->ctx, fd,
-				(uint64_t)COW_V4_FIRST_BLOCK << COW_BLOCK_SHIFT);
+	err = env->io->truncate(env->ctx, fd, (v4->end << COW_BLOCK_SHIFT) +
+				(v4->kind == COW_KIND_DISK ? hdr->size : 0));
 	if (!err)
 		err = cow_v4_put_name(env, fd, COW_V4_PARENT_BLOCK, &none,
 				      hdr->parent, &v4->parent);

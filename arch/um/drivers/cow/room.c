@@ -58,7 +58,8 @@ void cow_room_commits(struct layer *layer)
 {
 	struct room *room = layer->room;
 
-	cow_extents_move(&room->leaving, &room->given);
+	if (room)
+		cow_extents_move(&room->leaving, &room->given);
 }
 
 /* ---- punching ---------------------------------------------------------- */
@@ -209,6 +210,8 @@ void cow_room_durable(struct layer *layer)
 {
 	struct room *room = layer->room;
 
+	if (!room)
+		return;
 	cow_extents_move(&room->settled, &room->leaving);
 	grace_begin(layer);
 }
