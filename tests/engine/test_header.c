@@ -892,12 +892,23 @@ static void test_v4_kinds(void)
 {
 	struct cow_disk_v4 v4 = make_v4(), back;
 
-	v4.kind = COW_KIND_DISK;
 	v4.parent_format = COW_PARENT_NONE;
 	v4.parent.len = 0;
-	is(parse_v4(&v4, &back), 0, "V4: a disk without parent");
+	v4.parent.crc = 0;
 	v4.kind = COW_KIND_COW;
-	is(parse_v4(&v4, &back), -EINVAL, "V4: a layer without parent");
+	is(parse_v4(&v4, &back), 0, "V4: an index without parent");
+	v4.kind = COW_KIND_DISK;
+	is(parse_v4(&v4, &back), -EINVAL, "V4: a disk with an index");
+	v4.root = 0;
+	v4.levels = 0;
+	v4.free_list = 0;
+	is(parse_v4(&v4, &back), -EINVAL, "V4: a disk that owns a part");
+	v4.owned = v4.size >> COW_SECTOR_SHIFT;
+	is(parse_v4(&v4, &back), 0, "V4: a disk");
+	v4.end = 1ull << 48;
+	v4.size = INT64_MAX / 512 * 512;
+	v4.owned = v4.size >> COW_SECTOR_SHIFT;
+	is(parse_v4(&v4, &back), -EINVAL, "V4: a disk that ends behind 2^63");
 }
 
 static void test_v4_levels(void)

@@ -26,7 +26,7 @@ path=$(realpath base)
 # V1 to V3.
 for v in 1 2 3; do
 	cowhdr "v$v.cow" "base=$path" version=$v own=0,7,195
-	truncate -s +512 "v$v.cow"
+	truncate -s +352 "v$v.cow"
 	check 0 "^No errors" "a sound V$v" "v$v.cow"
 	is "$(json json corruptions)" 0 "V$v: no corruption"
 	is "$(json json allocated-clusters)" 3 "V$v: sectors owned"

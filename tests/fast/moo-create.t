@@ -30,6 +30,51 @@ for cow in v3.cow v4.cow v4raw.cow; do
 	holds "$cow reads as the base does" cmp base "$cow.raw"
 done
 
+# A geometry, and a header that is nothing else
+holds "a geometry" moo create --geometry=100/16/63 geo.cow base
+moo info --output=json geo.cow >json
+is "$(json json format-specific data version)" 4 "makes it V4"
+is "$(json json format-specific data heads)" 16 "is kept"
+is "$(json json format-specific data kind)" cow "of a layer"
+refused 1 "V3 has no room" "not by V3" moo create -V 3 --geometry=1/2/3 no.cow base
+fails "a geometry without sense is refused" \
+	moo create --geometry=1/2/256 no.cow base
+holds "a header" moo create --header --geometry=9/8/7 head.moo base
+moo info --output=json head.moo >json
+is "$(json json format-specific data kind)" header "is one"
+is "$(json json format-specific data cylinders)" 9 "and says how many"
+moo merge head.moo head.raw
+holds "it reads as its image" cmp base head.raw
+refused 1 "raw" "a header of a COW" moo create --header no.cow v4.cow
+refused 1 "leave --size out" "a header of nothing" \
+	moo create --header --size 1M no.cow
+holds "a disk with a geometry" moo create --geometry=2/16/63 --size 1M geo.disk
+moo info --output=json geo.disk >json
+is "$(json json format-specific data version)" 4 "is V4"
+
+# Data in place
+holds "a flat disk" moo create --flat --padding=64K --size 1000K flat.disk
+is "$(size flat.disk)" $((65536 + 1024000)) "is padding and data"
+moo info --output=json flat.disk >json
+is "$(json json format-specific data kind)" disk "is a disk"
+holds "it is sound" moo check flat.disk
+put flat.disk $((65536 + 512)) 6d6f6f
+moo convert -V 0 flat.disk flat.raw
+is "$(dd if=flat.raw bs=512 skip=1 count=1 2>/dev/null | head -c 3)" moo \
+	"what stands in place is read"
+is "$(size flat.raw)" 1024000 "all of it"
+truncate -s -1 flat.disk
+refused 1 "flat.disk: it ends before" "a flat disk that is cut short" \
+	moo convert -f -V 0 flat.disk flat.raw
+refused 1 "no parent" "a flat layer" moo create --flat no.cow base
+refused 1 "multiple of 512" "odd padding" \
+	moo create --flat --padding=1000 --size=1M no.cow
+refused 1 "no padding" "padding of V4" \
+	moo create -V 4 --padding=64K no.cow base
+holds "padding of V3" moo create --padding=64K pad.cow base
+moo info --output=json pad.cow >json
+is "$(json json format-specific data data-offset)" 131072 "aligns the data"
+
 holds "a disk of its own" moo create --size=1.5M disk
 is "$(size disk)" 1572864 "has its size"
 refused 1 "disk: exists already" "a name that is taken" moo create disk base

@@ -229,15 +229,15 @@ finish('v4-thin', [
        'sector 0 data ' . 8 * 4096, 'sector 4039 data ' . (9 * 4096 + 3584));
 
 # A disk in place, after 64 KiB.
-my @disk = map { sector('v4-disk', $_) } 0 .. 4;
-my %disk = (size => 5 * 512, levels => 0, generation => 2, content => 1,
-	    root => 0, end => 16, owned => 5, state => 0,
+my @disk = map { sector('v4-disk', $_) } 0 .. 39;
+my %disk = (size => 40 * 512, levels => 0, generation => 2, content => 1,
+	    root => 0, end => 16, owned => 40, state => 0,
 	    kind => $doc->number('COW_KIND_DISK'));
 finish('v4-disk', [
 	slot(%disk, cylinders => 5, heads => 1, sectors => 1),
 	16 * 4096, join('', @disk),
 ], \@disk, header_lines(%disk, parent => ''),
-       map { "sector $_ data " . (16 * 4096 + 512 * $_) } 0 .. 4);
+       map { "sector $_ data " . (16 * 4096 + 512 * $_) } 0 .. 39);
 
 # A state record, with a successor.
 my $next = "$prefix/next.cow";

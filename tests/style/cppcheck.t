@@ -12,7 +12,7 @@ if ! command -v cppcheck >/dev/null; then
 	exit 0
 fi
 
-set -- arch/um/drivers/cow
+set -- arch/um/drivers/cow arch/um/drivers/ubd_parse.c
 for dir in tools/moo tests/engine tests/crash tests/fault tests/fuzz \
 	tests/damage; do
 	[ ! -d "$dir" ] || set -- "$@" "$dir"

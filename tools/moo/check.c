@@ -3,10 +3,10 @@
  * moo check - is a file sound?
  *
  * Duty: header, names and chain; the parts behind the header are looked at in
- * check_bitmap.c and check_v4.c. Exit codes and JSON are those of qemu-img
- * check.
+ * check_bitmap.c, check_v4.c and check_list.c, and mended in repair.c. Exit
+ * codes and JSON are those of qemu-img check.
  *
- * Invariant: nothing is written.
+ * Invariant: nothing is written without -r.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -20,15 +20,22 @@
 
 static const struct moo_use uses[] = {
 	{ MOO_OPT_OUTPUT, "human (the default) or json, as qemu-img check has it" },
+	{ MOO_OPT_REPAIR, "leaks: give back what nothing uses;\n"
+			  "all: mend also all else that can be mended without\n"
+			  "changing what the machine reads" },
 	{ MOO_OPT_SHARE, "look although a running machine writes to it; what is\n"
 			 "found may then be no fault" },
 };
 
-void check_found(struct check *check, const char *format, ...)
+void check_found(struct check *check, enum check_mend mend,
+		 const char *format, ...)
 {
 	char text[256];
 	va_list ap;
 
+	check->mend |= mend;
+	if (mend == CHECK_LASTS)
+		check->lasting++;
 	if (check->corruptions++ >= TELL)
 		return;
 	va_start(ap, format);
@@ -57,9 +64,11 @@ static bool is_finding(int error)
 	switch (error) {
 	case -EBADMSG:
 	case -EINVAL:
+	case -EISDIR:
 	case -ELOOP:
 	case -ENAMETOOLONG:
 	case -ENOENT:
+	case -ENOTDIR:
 	case -ENOTSUP:
 	case -ESTALE:
 		return true;
@@ -87,20 +96,42 @@ static int check_chain(struct check *check, bool share, struct cow_error *err)
 		return ret;
 	moo_complain("%s", err->text);
 	check->corruptions++;
+	check->chain = true;
 	return 0;
 }
 
-static int check_file(struct check *check, bool share, struct cow_error *err)
+/* Only a frozen layer has a successor, and it always does. */
+static void check_state(struct check *check)
+{
+	const struct moo_probe *p = check->probe;
+
+	if (p->state & COW_IS_FROZEN && !p->successor[0])
+		check_found(check, CHECK_LASTS,
+			    "is frozen, yet names no successor");
+}
+
+int check_file(struct check *check, bool beside, struct cow_error *err)
 {
 	int ret;
 
+	check_state(check);
 	if (check->probe->hdr.format == COW_V4)
 		ret = check_v4(check, err);
 	else
 		ret = check_bitmap(check, err);
 	if (!ret)
-		ret = check_chain(check, share, err);
+		ret = check_chain(check, beside, err);
 	return ret;
+}
+
+void check_end(struct check *check)
+{
+	const struct check_map *map = &check->map;
+
+	if (!check->probe)
+		return;
+	check->probe->env.free(map->used, map->blocks / 8 + 1);
+	check->probe->env.free(map->listed, map->blocks / 8 + 1);
 }
 
 /* ---- the report -------------------------------------------------------- */
@@ -117,6 +148,11 @@ static void show_json(const struct check *check)
 	json_number(&json, "image-end-offset", check->end);
 	json_number(&json, "corruptions", check->corruptions);
 	json_number(&json, "leaks", check->leaks);
+	if (check->fixed) {
+		json_number(&json, "corruptions-fixed",
+			    check->corruptions_fixed);
+		json_number(&json, "leaks-fixed", check->leaks_fixed);
+	}
 	json_number(&json, "total-clusters", check->total);
 	json_number(&json, "allocated-clusters", check->allocated);
 	json_number(&json, "fragmented-clusters", check->fragmented);
@@ -128,16 +164,49 @@ static double percent(uint64_t part, uint64_t all)
 	return all ? 100.0 * part / all : 0;
 }
 
+/* What there is to say of @check->corruptions. */
+static const char *advice(const struct check *check)
+{
+	if (check->lasting || !(check->mend & ~CHECK_SLOT))
+		return "do not write to it";
+	return "moo check -r all mends what is wrong in it";
+}
+
+/* Blocks that a damaged index has are nobody's until it is read. */
+static const char *of_leaks(const struct check *check)
+{
+	if (check->lasting)
+		return " that can be read";
+	if (check->mend & ~CHECK_SLOT)
+		return "";
+	return "; moo check -r leaks gives them back";
+}
+
+static void show_fixed(const struct check *check)
+{
+	if (!check->corruptions_fixed && !check->leaks_fixed)
+		return;
+	puts("The following inconsistencies were found and repaired:\n");
+	printf("    %llu leaked clusters\n",
+	       (unsigned long long)check->leaks_fixed);
+	printf("    %llu corruptions\n\n",
+	       (unsigned long long)check->corruptions_fixed);
+	puts("The repaired file was looked at again:");
+}
+
 static void show_text(const struct check *check)
 {
+	show_fixed(check);
 	if (check->corruptions)
-		printf("%llu errors were found; do not write to it.\n",
-		       (unsigned long long)check->corruptions);
+		printf("%llu errors were found; %s.\n",
+		       (unsigned long long)check->corruptions, advice(check));
 	if (check->leaks)
-		printf("%llu blocks are used by nothing; moo convert leaves them out.\n",
-		       (unsigned long long)check->leaks);
+		printf("%llu blocks are used by nothing%s.\n",
+		       (unsigned long long)check->leaks, of_leaks(check));
 	if (!check->corruptions && !check->leaks)
 		puts("No errors were found.");
+	if (check->torn)
+		puts("One of its header slots is torn, as by a crash; the other one is in force.");
 	if (check->probe->hdr.tail_on_data)
 		puts("Its last bits lie on data, so that it is read-only; moo convert mends that.");
 	printf("%llu/%llu = %.2f%% allocated, %.2f%% fragmented\n",
@@ -148,8 +217,7 @@ static void show_text(const struct check *check)
 	printf("Image end offset: %llu\n", (unsigned long long)check->end);
 }
 
-/* The exit code for a file whose header was not even understood. */
-static int refuse(int error, const struct cow_error *err)
+int check_refuse(int error, const struct cow_error *err)
 {
 	moo_complain("%s", err->text);
 	switch (error) {
@@ -181,24 +249,40 @@ static int report(const struct check *check, bool json)
 	return status ? status : verdict(check);
 }
 
+/* What looks like a second header may be a guest's data: it is only told of. */
+int check_raw(const struct moo_probe *probe)
+{
+	uint8_t magic[4];
+	int64_t got = probe->env.io->pread(probe->env.ctx, probe->fd, magic,
+					   sizeof(magic), COW_BLOCK_SIZE);
+
+	if (got == sizeof(magic) && cow_is_magic(magic))
+		moo_complain("%s: a raw file, or a V4 file whose byte 0 was overwritten",
+			     probe->name);
+	else
+		moo_complain("%s: a raw file; there is nothing to check",
+			     probe->name);
+	return MOO_UNSUPPORTED;
+}
+
 static int check_probe(const struct moo_probe *probe,
 		       const struct moo_args *args, struct cow_error *err)
 {
 	struct check check = { .probe = probe };
 	int ret;
 
-	if (probe->hdr.format == COW_RAW) {
-		moo_complain("%s: a raw file; there is nothing to check",
-			     probe->name);
-		return MOO_UNSUPPORTED;
-	}
+	if (probe->hdr.format == COW_RAW)
+		return check_raw(probe);
 	ret = check_file(&check, args->share, err);
 	if (ret)
-		return moo_finish(ret, err);
-	return report(&check, args->json);
+		ret = moo_finish(ret, err);
+	else
+		ret = report(&check, args->json);
+	check_end(&check);
+	return ret;
 }
 
-static int run(const struct moo_args *args)
+static int look(const struct moo_args *args)
 {
 	struct cow_error err = { "" };
 	struct moo_probe *probe;
@@ -206,19 +290,32 @@ static int run(const struct moo_args *args)
 
 	ret = moo_probe(args->file[0], false, args->share, &probe, &err);
 	if (ret)
-		return refuse(ret, &err);
+		return check_refuse(ret, &err);
 	ret = check_probe(probe, args, &err);
 	moo_probe_end(probe);
 	return ret;
 }
 
+static int run(const struct moo_args *args)
+{
+	if (!args->repair)
+		return look(args);
+	if (!args->share)
+		return check_repair(args, report);
+	moo_complain("%s: -r writes to it, which -U does not allow for; give one of them",
+		     args->file[0]);
+	return MOO_FAILED;
+}
+
 const struct moo_verb moo_check = {
 	.name = "check",
-	.synopsis = "[-U] [--output=json] FILE",
-	.brief = "look for faults in a layer; never writes",
+	.synopsis = "[-U] [--output=json] FILE\n"
+		    "-r leaks|all [--output=json] FILE",
+	.brief = "look for faults in a layer; -r mends some of them",
 	.text = "Look for faults in the layer FILE: header, index, and whether its parents are\n"
-		"there and unchanged. Exit code 0: none; 1: could not look; 2: faults; 3: only\n"
-		"space that is not used; 63: not a format that can be checked.",
+		"there and unchanged. Nothing is written without -r. Exit code 0: none; 1: could\n"
+		"not look, or not write; 2: faults; 3: only space that is not used; 63: not a\n"
+		"format that can be checked. With -r it is about what is left.",
 	.uses = uses,
 	.nuses = ARRAY_SIZE(uses),
 	.min = 1,

@@ -2,13 +2,13 @@
 /*
  * V4: are the header slots, the index and the blocks sane?
  *
- * Duty: walk the index of the slot in force. Every page is whole and in its
- * place, every block that is named lies between the header and the end and is
- * named once, every state is known, data stands in the file, and the header
- * counts as many owned sectors as there are.
+ * Duty: walk the index of the slot in force. Every page is whole, in its place
+ * and no younger than the header, every block that is named lies between the
+ * header and the end and is named once, every state is known, data stands in
+ * the file, and the header counts as many owned sectors as there are.
  *
  * Invariants: the file is not trusted: nothing that it says leads to a loop, or
- * to memory beyond a bit for each of its blocks.
+ * to memory beyond two bits for each of its blocks.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -21,50 +21,62 @@
 
 /**
  * struct walk - where the walk is
- * @used: a bit for each block, @blocks of them
  * @page: the page of each level
  * @index: its position among those of its level
  * @next: the entry to look at next
  * @last: data block of the entry before
- * @owned: sectors seen that the layer owns
  */
 struct walk {
 	struct check *check;
+	struct check_map *map;
 	const struct cow_disk_v4 *v4;
-	uint8_t *used;
-	uint64_t blocks;
 	struct cow_disk_page *page;
 	uint64_t index[COW_V4_MAX_LEVELS];
 	unsigned int next[COW_V4_MAX_LEVELS];
 	uint64_t last;
-	uint64_t owned;
 };
 
-static bool test_and_set(struct walk *walk, uint64_t block)
+static bool test_and_set(struct check_map *map, uint64_t block)
 {
-	uint8_t mask = 1u << block % 8;
 	bool was;
 
-	if (block >= walk->blocks)
+	if (block >= map->top)
+		map->top = block + 1;
+	if (block >= map->blocks)
 		return false;
-	was = walk->used[block / 8] & mask;
-	walk->used[block / 8] |= mask;
+	was = check_bit(map->used, block);
+	check_set_bit(map->used, block);
 	return was;
+}
+
+/*
+ * A block behind the end that is in the file was handed out all the same: it is
+ * the end that is wrong, for a page with the right checksum names the block.
+ */
+static bool in_range(struct walk *walk, uint64_t block, const char *what,
+		     uint64_t index)
+{
+	bool here = block << COW_BLOCK_SHIFT < walk->check->probe->st.size;
+
+	if (block >= COW_V4_FIRST_BLOCK && block < walk->v4->end)
+		return true;
+	here = here && block >= COW_V4_FIRST_BLOCK;
+	check_found(walk->check, here ? CHECK_COUNT : CHECK_LASTS,
+		    "%s %llu lies at block %llu, outside of the %llu in use",
+		    what, (unsigned long long)index, (unsigned long long)block,
+		    (unsigned long long)walk->v4->end);
+	return here;
 }
 
 /* Is @block one that may be named, and was it not named before? */
 static bool take_block(struct walk *walk, uint64_t block, const char *what,
 		       uint64_t index)
 {
-	if (block < COW_V4_FIRST_BLOCK || block >= walk->v4->end) {
-		check_found(walk->check, "%s %llu lies at block %llu, outside of the %llu in use",
-			    what, (unsigned long long)index,
-			    (unsigned long long)block,
-			    (unsigned long long)walk->v4->end);
+	if (!in_range(walk, block, what, index))
 		return false;
-	}
-	if (test_and_set(walk, block)) {
-		check_found(walk->check, "%s %llu lies at block %llu, which is used twice",
+	if (test_and_set(walk->map, block)) {
+		check_found(walk->check, CHECK_LASTS,
+			    "%s %llu lies at block %llu, which is used twice",
 			    what, (unsigned long long)index,
 			    (unsigned long long)block);
 		return false;
@@ -80,7 +92,8 @@ static void data_sector(struct walk *walk, uint64_t block, uint64_t sector)
 		       ((sector % COW_BLOCK_SECTORS + 1) << COW_SECTOR_SHIFT);
 
 	if (end > walk->check->probe->st.size)
-		check_found(walk->check, "ends before the data of sector %llu, which it owns",
+		check_found(walk->check, CHECK_LASTS,
+			    "ends before the data of sector %llu, which it owns",
 			    (unsigned long long)sector);
 }
 
@@ -90,20 +103,23 @@ static bool one_sector(struct walk *walk, uint64_t block, uint64_t sector,
 	if (state == COW_SECTOR_ABSENT)
 		return false;
 	if (state > COW_SECTOR_ZERO) {
-		check_found(walk->check, "sector %llu has a state that does not exist",
+		check_found(walk->check, CHECK_LASTS,
+			    "sector %llu has a state that does not exist",
 			    (unsigned long long)sector);
 		return false;
 	}
 	if (sector >= walk->v4->size >> COW_SECTOR_SHIFT) {
-		check_found(walk->check, "owns sector %llu past its last one",
+		check_found(walk->check, CHECK_LASTS,
+			    "owns sector %llu past its last one",
 			    (unsigned long long)sector);
 		return false;
 	}
-	walk->owned++;
+	walk->map->owned++;
 	if (state == COW_SECTOR_ZERO)
 		return false;
 	if (!block)
-		check_found(walk->check, "sector %llu has data but no block",
+		check_found(walk->check, CHECK_LASTS,
+			    "sector %llu has data but no block",
 			    (unsigned long long)sector);
 	else
 		data_sector(walk, block, sector);
@@ -131,6 +147,27 @@ static void leaf_entry(struct walk *walk, uint64_t n, uint64_t entry)
 
 /* ---- the tree ---------------------------------------------------------- */
 
+/* Is the page that was read the one that was asked for? */
+static bool page_good(struct walk *walk, unsigned int level, uint64_t index,
+		      uint64_t block)
+{
+	const struct cow_disk_page *page = &walk->page[level];
+	const char *why = NULL;
+
+	if (!check_block_whole(walk->check, block))
+		why = "is cut off by the end of the file";
+	else if (cow_page_check(page, walk->v4->uuid, level, index, block))
+		why = "is damaged";
+	else if (cow_be64(page->generation) > walk->v4->generation)
+		why = "is younger than the header";
+	if (why)
+		check_found(walk->check, CHECK_LASTS,
+			    "index page %llu of level %u, at block %llu, %s",
+			    (unsigned long long)index, level,
+			    (unsigned long long)block, why);
+	return !why;
+}
+
 /* Read the page of @level at @block; it is skipped if it is not sound. */
 static int enter_page(struct walk *walk, unsigned int *level,
 		      unsigned int child, uint64_t index, uint64_t block,
@@ -143,14 +180,8 @@ static int enter_page(struct walk *walk, unsigned int *level,
 		return 0;
 	ret = check_read(walk->check, page, sizeof(*page),
 			 block << COW_BLOCK_SHIFT, err);
-	if (ret)
+	if (ret || !page_good(walk, child, index, block))
 		return ret;
-	if (cow_page_check(page, walk->v4->uuid, child, index, block)) {
-		check_found(walk->check, "index page %llu of level %u, at block %llu, is damaged",
-			    (unsigned long long)index, child,
-			    (unsigned long long)block);
-		return 0;
-	}
 	walk->index[child] = index;
 	walk->next[child] = 0;
 	*level = child;
@@ -163,7 +194,8 @@ static int inner_entry(struct walk *walk, unsigned int *level, uint64_t n,
 	if (!entry)
 		return 0;
 	if (entry & COW_ENTRY_STATES) {
-		check_found(walk->check, "the entry for index page %llu of level %u is not one",
+		check_found(walk->check, CHECK_LASTS,
+			    "the entry for index page %llu of level %u is not one",
 			    (unsigned long long)n, *level - 1);
 		return 0;
 	}
@@ -195,77 +227,47 @@ static int walk_tree(struct walk *walk, struct cow_error *err)
 	return ret;
 }
 
-/* A piece of the list of free blocks: its lower bits are the length less one. */
-static void free_entry(struct walk *walk, unsigned int n, uint64_t entry)
+static int walk_index(struct check *check, struct cow_error *err)
 {
-	uint64_t block = entry >> COW_ENTRY_SHIFT;
-	uint64_t end = block + (entry & COW_ENTRY_STATES) + 1;
-
-	if (!block)
-		return;
-	while (block < end && take_block(walk, block, "free block", n))
-		block++;
-}
-
-/* Blocks that the list of free ones names are neither used nor leaked. */
-static int walk_list(struct walk *walk, struct cow_error *err)
-{
-	struct cow_disk_page *page = walk->page;
-	uint64_t block = walk->v4->free_list;
-	unsigned int i;
-	int ret;
-
-	while (block && take_block(walk, block, "free list", 0)) {
-		ret = check_read(walk->check, page, sizeof(*page),
-				 block << COW_BLOCK_SHIFT, err);
-		if (ret)
-			return ret;
-		if (cow_page_check(page, walk->v4->uuid, COW_LIST_LEVEL,
-				   cow_be64(page->index), block)) {
-			check_found(walk->check, "the list of free blocks is damaged at block %llu",
-				    (unsigned long long)block);
-			return 0;
-		}
-		for (i = 1; i < COW_PAGE_ENTRIES; i++)
-			free_entry(walk, i, cow_be64(page->entry[i]));
-		block = cow_be64(page->entry[0]) >> COW_ENTRY_SHIFT;
-	}
-	return 0;
-}
-
-static void count_leaks(struct walk *walk)
-{
-	uint64_t blocks = moo_round_up(walk->check->probe->st.size,
-				       COW_BLOCK_SIZE) >> COW_BLOCK_SHIFT;
-	uint64_t end = moo_min(moo_min(walk->v4->end, blocks), walk->blocks);
-	uint64_t block;
-
-	for (block = COW_V4_FIRST_BLOCK; block < end; block++)
-		if (!(walk->used[block / 8] >> block % 8 & 1))
-			walk->check->leaks++;
-}
-
-static int walk_index(struct walk *walk, struct cow_error *err)
-{
+	struct walk walk = {
+		.check = check,
+		.map = &check->map,
+		.v4 = &check->probe->hdr.v4,
+		.page = malloc(COW_V4_MAX_LEVELS * sizeof(*walk.page)),
+	};
 	int ret = 0;
 
-	if (walk->v4->root)
-		ret = walk_tree(walk, err);
-	if (!ret)
-		ret = walk_list(walk, err);
-	if (ret)
-		return ret;
-	if (walk->owned != walk->v4->owned)
-		check_found(walk->check, "owns %llu sectors, but its header says %llu",
-			    (unsigned long long)walk->owned,
-			    (unsigned long long)walk->v4->owned);
-	count_leaks(walk);
-	return 0;
+	if (!walk.page)
+		return moo_fail(err, -ENOMEM, "%s: out of memory",
+				check->probe->name);
+	if (walk.v4->root)
+		ret = walk_tree(&walk, err);
+	free(walk.page);
+	if (!ret && walk.map->owned != walk.v4->owned)
+		check_found(check, CHECK_COUNT,
+			    "owns %llu sectors, but its header says %llu",
+			    (unsigned long long)walk.map->owned,
+			    (unsigned long long)walk.v4->owned);
+	return ret;
 }
 
-/* ---- slots ------------------------------------------------------------- */
+/* ---- header ------------------------------------------------------------ */
 
-/* The slot that is not in force may be torn, or never have been written. */
+static void check_other(struct check *check, const struct cow_disk_v4 *other)
+{
+	const struct cow_disk_v4 *now = &check->probe->hdr.v4;
+
+	if (memcmp(other->uuid, now->uuid, sizeof(now->uuid)))
+		check_found(check, CHECK_SLOT,
+			    "its header slots are those of two files");
+	else if (other->generation + 1 != now->generation)
+		check_found(check, CHECK_SLOT,
+			    "its header slots have generations %llu and %llu",
+			    (unsigned long long)now->generation,
+			    (unsigned long long)other->generation);
+}
+
+/* The slot that is not in force may be torn: a crash leaves it so. */
 static int check_slots(struct check *check, struct cow_error *err)
 {
 	const struct cow_disk_v4 *now = &check->probe->hdr.v4;
@@ -277,40 +279,90 @@ static int check_slots(struct check *check, struct cow_error *err)
 
 	ret = check_read(check, buf, sizeof(buf),
 			 (uint64_t)slot << COW_BLOCK_SHIFT, err);
-	if (ret || cow_v4_parse(buf, slot, &v4, &why))
+	if (ret)
 		return ret;
-	if (memcmp(v4.uuid, now->uuid, sizeof(v4.uuid)))
-		check_found(check, "its header slots are those of two files");
-	else if (v4.generation + 1 != now->generation)
-		check_found(check, "its header slots have generations %llu and %llu",
-			    (unsigned long long)now->generation,
-			    (unsigned long long)v4.generation);
+	if (cow_v4_parse(buf, slot, &v4, &why)) {
+		check->torn = true;
+		check->mend |= CHECK_SLOT;
+		return 0;
+	}
+	check_other(check, &v4);
 	return 0;
+}
+
+/* Fields that are each in range, but not together. */
+static void check_fields(struct check *check)
+{
+	const struct cow_disk_v4 *v4 = &check->probe->hdr.v4;
+	const uint32_t layer = COW_IS_PROVISIONAL | COW_IS_DRAINING |
+			       COW_IS_DRAINED | COW_IS_SNAPSHOT;
+
+	if (v4->kind != COW_KIND_COW && v4->state & layer)
+		check_found(check, CHECK_LASTS,
+			    "is no layer, yet has the state of one");
+	if (v4->kind == COW_KIND_HEADER && (v4->root || v4->owned))
+		check_found(check, CHECK_LASTS,
+			    "is the header of an image, yet has data");
+	if (v4->state & COW_IS_DRAINED && v4->owned)
+		check_found(check, CHECK_LASTS,
+			    "was merged into its parent, yet has data");
+	if (v4->successor.len && !(v4->state & COW_IS_FROZEN))
+		check_found(check, CHECK_LINK,
+			    "names a successor, yet is not frozen");
+	if (v4->generation > INT64_MAX - 4)
+		check_found(check, CHECK_LASTS,
+			    "its generation leaves no room for another");
+}
+
+/* ---- all of it --------------------------------------------------------- */
+
+static int map_begin(struct check *check, struct cow_error *err)
+{
+	const struct moo_probe *p = check->probe;
+	struct check_map *map = &check->map;
+	uint64_t here = moo_round_up(p->st.size, COW_BLOCK_SIZE) >>
+			COW_BLOCK_SHIFT;
+	uint64_t end = p->hdr.v4.end;
+
+	map->top = COW_V4_FIRST_BLOCK;
+	map->blocks = moo_min(end > here ? end : here, here + BEHIND);
+	map->used = p->env.alloc(map->blocks / 8 + 1);
+	map->listed = p->env.alloc(map->blocks / 8 + 1);
+	if (map->used && map->listed)
+		return 0;
+	return moo_fail(err, -ENOMEM, "%s: out of memory", p->name);
+}
+
+/* No index, and no block that could be used by nothing. */
+static void check_disk(struct check *check)
+{
+	const struct moo_probe *p = check->probe;
+
+	check->allocated = check->total;
+	check->end += p->device;
+	if (p->st.size < check->end)
+		check_found(check, CHECK_LASTS, "ends before its data does");
 }
 
 int check_v4(struct check *check, struct cow_error *err)
 {
 	const struct moo_probe *p = check->probe;
-	struct walk walk = { .check = check, .v4 = &p->hdr.v4 };
-	uint64_t room;
 	int ret;
 
-	ret = check_slots(check, err);
-	if (ret)
-		return ret;
 	check->total = moo_round_up(p->device, COW_BLOCK_SIZE) >>
 		       COW_BLOCK_SHIFT;
-	check->end = walk.v4->end << COW_BLOCK_SHIFT;
-	walk.blocks = moo_min(walk.v4->end,
-			      (p->st.size >> COW_BLOCK_SHIFT) + BEHIND);
-	room = walk.blocks / 8 + 1;
-	walk.used = p->env.alloc(room);
-	walk.page = malloc(COW_V4_MAX_LEVELS * sizeof(*walk.page));
-	if (walk.used && walk.page)
-		ret = walk_index(&walk, err);
-	else
-		ret = moo_fail(err, -ENOMEM, "%s: out of memory", p->name);
-	free(walk.page);
-	p->env.free(walk.used, room);
+	check->end = p->hdr.v4.end << COW_BLOCK_SHIFT;
+	check_fields(check);
+	ret = check_slots(check, err);
+	if (!ret && p->hdr.v4.kind == COW_KIND_DISK) {
+		check_disk(check);
+		return 0;
+	}
+	if (!ret)
+		ret = map_begin(check, err);
+	if (!ret)
+		ret = walk_index(check, err);
+	if (!ret)
+		ret = check_list(check, err);
 	return ret;
 }

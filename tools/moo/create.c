@@ -14,6 +14,13 @@ static const struct moo_use uses[] = {
 	{ MOO_OPT_RAW, "PARENT is raw data, whatever it begins with" },
 	{ MOO_OPT_SIZE, "make an empty disk of N bytes, without a parent;\n"
 			"N may end with K, M, G, T" },
+	{ MOO_OPT_HEADER, "NEW is a name and a geometry for the raw image PARENT,\n"
+			  "which stays the disk" },
+	{ MOO_OPT_GEOMETRY, "what the guest's partitioning tools are told;\n"
+			     "makes NEW a V4" },
+	{ MOO_OPT_FLAT, "with --size: a V4 disk with the data in place, as in a\n"
+			"raw file, behind a header" },
+	{ MOO_OPT_PADDING, "where that data begins, or what it is aligned to in V3" },
 	{ MOO_OPT_FORCE, "replace NEW if it exists and is neither in use nor\n"
 			 "frozen" },
 };
@@ -87,16 +94,30 @@ static int create_raw(const struct moo_args *args, struct cow_error *err)
 static int create_disk(const struct moo_args *args, struct cow_error *err)
 {
 	struct cow_create_args create = {
-		.version = args->version, .size = args->size,
+		.version = args->version,
+		.size = args->size,
+		.disk = args->flat,
+		.padding = args->padding,
+		.geometry = args->geometry,
 	};
 
 	if (args->files != 1)
 		return moo_fail(err, -EINVAL,
 				"%s: a layer has the size of its parent; leave --size or PARENT out",
 				args->file[0]);
-	if (!args->version)
+	if (args->header)
+		return moo_fail(err, -EINVAL,
+				"%s: a header is that of a raw image; name it and leave --size out",
+				args->file[0]);
+	if (!args->version_set && (args->geometry.heads || args->flat))
+		create.version = 4;
+	if (!create.version && !args->geometry.heads && !args->padding)
 		return create_raw(args, err);
-	if (args->version != 4)
+	if (args->padding && !args->flat)
+		return moo_fail(err, -EINVAL,
+				"%s: padding is for V3 and --flat",
+				args->file[0]);
+	if (create.version != 4)
 		return moo_fail(err, -EINVAL,
 				"%s: a disk without parent has format 0 or 4",
 				args->file[0]);
@@ -108,6 +129,9 @@ static int create(const struct moo_args *args, struct cow_error *err)
 	struct cow_create_args create = {
 		.version = args->version,
 		.parent_raw = args->raw,
+		.header = args->header,
+		.padding = args->padding,
+		.geometry = args->geometry,
 	};
 
 	if (args->size_set)
@@ -119,6 +143,16 @@ static int create(const struct moo_args *args, struct cow_error *err)
 	if (args->version_set && args->version < 3)
 		return moo_fail(err, -EINVAL,
 				"%s: new layers have format 3 or 4",
+				args->file[0]);
+	if (args->flat)
+		return moo_fail(err, -EINVAL,
+				"%s: a flat disk has no parent; give --size",
+				args->file[0]);
+	if (args->geometry.heads && !args->version_set)
+		create.version = 4;
+	if (args->geometry.heads && create.version == 3)
+		return moo_fail(err, -EINVAL,
+				"%s: V3 has no room for a geometry; choose V4",
 				args->file[0]);
 	create.parent = args->file[1];
 	return moo_create_layer(&create, args->file[0], args->force, err);
@@ -133,8 +167,11 @@ static int run(const struct moo_args *args)
 
 const struct moo_verb moo_create = {
 	.name = "create",
-	.synopsis = "[-f] [-V 3|4] [--raw] NEW PARENT\n"
-		    "[-f] [-V 0|4] --size=N NEW",
+	.synopsis = "[-f] [-V 3] [--raw] [--padding=N] NEW PARENT\n"
+		    "[-f] [-V 4] [--raw] [--geometry=C/H/S] NEW PARENT\n"
+		    "[-f] [-V 0|4] [--geometry=C/H/S] --size=N NEW\n"
+		    "[-f] --flat [--padding=N] [--geometry=C/H/S] --size=N NEW\n"
+		    "[-f] --header [--raw] [--geometry=C/H/S] NEW IMAGE",
 	.brief = "make a new, empty layer or disk",
 	.text = "Make the layer NEW over PARENT. It owns nothing yet: it reads as PARENT\n"
 		"does, which must not be changed from now on.",

@@ -72,6 +72,11 @@ static void json_v4(struct json *json, const struct moo_probe *p)
 	json_string(json, "uuid", text);
 	json_number(json, "generation", v4->generation);
 	json_number(json, "content-generation", v4->content);
+	if (v4->heads) {
+		json_number(json, "cylinders", v4->cylinders);
+		json_number(json, "heads", v4->heads);
+		json_number(json, "sectors", v4->sectors);
+	}
 	if (v4->parent_format == COW_PARENT_V4) {
 		uuid_text(v4->parent_uuid, text);
 		json_string(json, "backing-uuid", text);
@@ -161,7 +166,13 @@ static void text_format(const struct moo_probe *p)
 		note = ", the layout with 64-bit padding";
 	else if (p->hdr.little_endian)
 		note = ", little endian";
-	else if (p->hdr.format == COW_V4 && p->hdr.v4.kind != COW_KIND_COW)
+	else if (p->hdr.format != COW_V4)
+		note = "";
+	else if (p->hdr.v4.kind == COW_KIND_HEADER)
+		note = ", the header of a raw image";
+	else if (p->hdr.v4.kind == COW_KIND_DISK)
+		note = ", data in place";
+	else if (!p->hdr.parent[0])
 		note = ", without parent";
 	printf("file format: cow (V%d%s)\n", p->hdr.format, note);
 }
@@ -195,6 +206,9 @@ static void show_text(const struct moo_probe *p, uint64_t owned)
 	text_state(p);
 	if (p->hdr.format != COW_V4)
 		return;
+	if (p->hdr.v4.heads)
+		printf("geometry: %u cylinders, %u heads, %u sectors\n",
+		       p->hdr.v4.cylinders, p->hdr.v4.heads, p->hdr.v4.sectors);
 	uuid_text(p->hdr.v4.uuid, text);
 	printf("uuid: %s\n", text);
 }

@@ -48,6 +48,14 @@ enum moo_opt {
 	MOO_OPT_OUTPUT,
 	MOO_OPT_IN_PLACE,
 	MOO_OPT_DELETE,
+	MOO_OPT_HEADER,
+	MOO_OPT_FLAT,
+	MOO_OPT_PADDING,
+	MOO_OPT_GEOMETRY,
+	MOO_OPT_REPAIR,
+	MOO_OPT_DATA,
+	MOO_OPT_UNSAFE,
+	MOO_OPT_SHRINK,
 	MOO_OPTS,
 };
 
@@ -61,10 +69,20 @@ struct moo_use {
 	const char *help;
 };
 
+/* What -r names. */
+enum moo_repair {
+	MOO_REPAIR_NOTHING,
+	MOO_REPAIR_LEAKS,
+	MOO_REPAIR_ALL,
+};
+
 /**
  * struct moo_args - what the command line said
  * @version: of -V, valid if @version_set
  * @size: of --size in bytes, valid if @size_set
+ * @padding: of --padding in bytes, or 0
+ * @geometry: of --geometry, or zeros
+ * @repair: of -r
  * @base: of -b, or NULL
  * @file: the arguments that are no options
  * @files: how many; within the verb's bounds
@@ -76,11 +94,19 @@ struct moo_args {
 	bool chain;
 	bool json;
 	bool in_place;
+	bool header;
+	bool flat;
 	bool remove;
+	bool data;
+	bool unsafe;
+	bool shrink;
 	bool version_set;
 	bool size_set;
 	unsigned int version;
 	uint64_t size;
+	uint64_t padding;
+	struct cow_geometry geometry;
+	enum moo_repair repair;
 	const char *base;
 	char **file;
 	int files;
@@ -95,6 +121,8 @@ struct moo_args {
  * @uses: its options, @nuses of them
  * @min: least number of files
  * @max: greatest number of files
+ * @misuse: exit code for wrong arguments; 0 stands for MOO_FAILED
+ * @amount: the last argument may be a number with a sign
  * @run: do it; returns the exit code
  */
 struct moo_verb {
@@ -106,6 +134,8 @@ struct moo_verb {
 	unsigned int nuses;
 	int min;
 	int max;
+	int misuse;
+	bool amount;
 	int (*run)(const struct moo_args *args);
 };
 
@@ -115,6 +145,13 @@ extern const struct moo_verb moo_map;
 extern const struct moo_verb moo_merge;
 extern const struct moo_verb moo_check;
 extern const struct moo_verb moo_convert;
+extern const struct moo_verb moo_diff;
+extern const struct moo_verb moo_rebase;
+extern const struct moo_verb moo_adopt;
+extern const struct moo_verb moo_dump;
+extern const struct moo_verb moo_restore;
+extern const struct moo_verb moo_resize;
+extern const struct moo_verb moo_compact;
 
 /**
  * moo_parse() - understand the command line of a verb
@@ -463,6 +500,19 @@ int moo_copy_layer(struct moo_chain *from, struct moo_chain *to,
  */
 int moo_copy_difference(struct moo_chain *from, struct moo_chain *to,
 			struct cow_error *err);
+
+/**
+ * moo_write_difference() - write to @to the sectors of @new that are not those
+ * of @old
+ * @offset: of the first one, bytes
+ */
+int moo_write_difference(struct moo_chain *to, uint64_t offset, uint8_t *new,
+			 const uint8_t *old, size_t len, struct cow_error *err);
+
+/**
+ * moo_flush() - make durable what was written to @to
+ */
+int moo_flush(struct moo_chain *to, struct cow_error *err);
 
 /**
  * moo_write_raw() - a new raw file with the content of the chain of @source

@@ -32,6 +32,14 @@ static const struct opt_def defs[MOO_OPTS] = {
 	[MOO_OPT_OUTPUT] = { "output", 0, "FORMAT" },
 	[MOO_OPT_IN_PLACE] = { "in-place", 'i', NULL },
 	[MOO_OPT_DELETE] = { "delete", 'd', NULL },
+	[MOO_OPT_HEADER] = { "header", 0, NULL },
+	[MOO_OPT_FLAT] = { "flat", 0, NULL },
+	[MOO_OPT_PADDING] = { "padding", 0, "N" },
+	[MOO_OPT_GEOMETRY] = { "geometry", 0, "C/H/S" },
+	[MOO_OPT_REPAIR] = { "repair", 'r', "WHAT" },
+	[MOO_OPT_DATA] = { "data", 0, NULL },
+	[MOO_OPT_UNSAFE] = { "unsafe", 'u', NULL },
+	[MOO_OPT_SHRINK] = { "shrink", 0, NULL },
 };
 
 static int opt_key(enum moo_opt opt)
@@ -119,6 +127,41 @@ static int set_output(const char *value, struct moo_args *args)
 	return -EINVAL;
 }
 
+static int set_repair(const char *value, struct moo_args *args)
+{
+	if (!strcmp(value, "leaks"))
+		args->repair = MOO_REPAIR_LEAKS;
+	else if (!strcmp(value, "all"))
+		args->repair = MOO_REPAIR_ALL;
+	else
+		moo_complain("-r %s: give leaks or all", value);
+	return args->repair ? 0 : -EINVAL;
+}
+
+static int set_padding(const char *value, struct moo_args *args)
+{
+	if (!moo_parse_size(value, &args->padding) && args->padding)
+		return 0;
+	moo_complain("--padding=%s: give a number of bytes, such as 64K", value);
+	return -EINVAL;
+}
+
+static int set_geometry(const char *value, struct moo_args *args)
+{
+	struct cow_geometry *geometry = &args->geometry;
+	char more;
+
+	if (sscanf(value, "%5u/%3u/%3u%c", &geometry->cylinders,
+		   &geometry->heads, &geometry->sectors, &more) == 3 &&
+	    geometry->cylinders && geometry->cylinders <= UINT16_MAX &&
+	    geometry->heads && geometry->heads <= UINT8_MAX &&
+	    geometry->sectors && geometry->sectors <= UINT8_MAX)
+		return 0;
+	moo_complain("--geometry=%s: give cylinders/heads/sectors, at most 65535/255/255",
+		     value);
+	return -EINVAL;
+}
+
 static int set_option(enum moo_opt opt, const char *value,
 		      struct moo_args *args)
 {
@@ -129,6 +172,18 @@ static int set_option(enum moo_opt opt, const char *value,
 		return set_size(value, args);
 	case MOO_OPT_OUTPUT:
 		return set_output(value, args);
+	case MOO_OPT_REPAIR:
+		return set_repair(value, args);
+	case MOO_OPT_GEOMETRY:
+		return set_geometry(value, args);
+	case MOO_OPT_PADDING:
+		return set_padding(value, args);
+	case MOO_OPT_FLAT:
+		args->flat = true;
+		break;
+	case MOO_OPT_HEADER:
+		args->header = true;
+		break;
 	case MOO_OPT_BASE:
 		args->base = value;
 		break;
@@ -149,6 +204,15 @@ static int set_option(enum moo_opt opt, const char *value,
 		break;
 	case MOO_OPT_DELETE:
 		args->remove = true;
+		break;
+	case MOO_OPT_DATA:
+		args->data = true;
+		break;
+	case MOO_OPT_UNSAFE:
+		args->unsafe = true;
+		break;
+	case MOO_OPT_SHRINK:
+		args->shrink = true;
 		break;
 	case MOO_OPTS:
 		break;
@@ -185,8 +249,14 @@ static bool misused(const struct moo_verb *verb, int *status)
 {
 	print_synopsis(stderr, verb);
 	fprintf(stderr, "'moo %s --help' says more.\n", verb->name);
-	*status = MOO_FAILED;
+	*status = verb->misuse ? verb->misuse : MOO_FAILED;
 	return false;
+}
+
+/* Such as -1G, which getopt_long() would take for options. */
+static bool is_amount(const char *arg)
+{
+	return *arg == '-' && arg[1] >= '0' && arg[1] <= '9';
 }
 
 bool moo_parse(const struct moo_verb *verb, int argc, char **argv,
@@ -194,13 +264,14 @@ bool moo_parse(const struct moo_verb *verb, int argc, char **argv,
 {
 	struct option lng[MOO_OPTS + 2];
 	char shrt[2 * MOO_OPTS + 2];
+	bool amount = verb->amount && is_amount(argv[argc - 1]);
 	unsigned int i;
 	int key;
 
 	*args = (struct moo_args){ 0 };
 	fill_tables(verb, shrt, lng);
 	argv[0] = program_invocation_short_name;
-	while ((key = getopt_long(argc, argv, shrt, lng, NULL)) != -1) {
+	while ((key = getopt_long(argc - amount, argv, shrt, lng, NULL)) != -1) {
 		if (key == 'h' || key == HELP) {
 			print_help(verb);
 			*status = moo_finish(0, NULL);
