@@ -20,7 +20,8 @@ KSRC := $(or $(KDIR),/usr/src/linux-source-6.12.tar.xz)
 CC       := gcc
 WARNINGS := -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes \
 	    -Wdeclaration-after-statement -Wvla
-CPPFLAGS := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Iarch/um/drivers/cow
+CPPFLAGS := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Iarch/um/drivers/cow \
+	    -Iarch/um/drivers
 CFLAGS   := -std=gnu11 -O2 -g $(WARNINGS)
 FRAME    := -Wframe-larger-than=2048
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all \
@@ -80,6 +81,10 @@ $(foreach f,$(filter-out %/test_sequences.c,$(TEST_MAIN)),\
 SAN_MOO     := $(patsubst %.c,$(BUILD)/san/%.o,$(filter-out %/moo.c,$(MOO_SRC)))
 $(filter $(BUILD)/tests/fault/%,$(TEST_PROG)): $(SAN_MOO)
 
+# What the driver is told in words needs nothing else of it.
+PARSE_SRC   := arch/um/drivers/ubd_parse.c
+$(BUILD)/tests/engine/test_parse: $(PARSE_SRC:%.c=$(BUILD)/san/%.o)
+
 # The long search for bad crash states: millions of them, so without sanitizers,
 # which watch the same engine in the other tests.
 SEARCH      := $(BUILD)/tests/crash/test_sequences
@@ -106,7 +111,8 @@ $(BUILD)/san/%.o: %.c Makefile
 	$(Q)$(CC) $(CPPFLAGS) -Itests/engine $(CFLAGS) $(SANITIZE) -MMD -MP -c -o $@ $<
 
 -include $(patsubst %.c,$(BUILD)/obj/%.d,$(ENGINE_SRC) $(MOO_SRC) $(SEARCH_SRC))
--include $(patsubst %.c,$(BUILD)/san/%.d,$(ENGINE_SRC) $(MOO_SRC) $(TEST_SRC))
+-include $(patsubst %.c,$(BUILD)/san/%.d,$(ENGINE_SRC) $(MOO_SRC) $(TEST_SRC) \
+	   $(PARSE_SRC))
 
 # The kernel: build/linux.
 
@@ -153,6 +159,7 @@ check-long: moo kernel $(TEST_PROG)
 	$(Q)MOO_TEST_TIMEOUT=86400 SEQUENCES=200000 STATES=$(STATES) KILLS=200 \
 		FLOOD=60 FUZZ_SECONDS=3600 tests/run -j 1 $(BUILD)/tests/engine/test_twin \
 		$(CRASH_TESTS) $(FUZZ_TESTS) tests/boot/kill-loop.t tests/boot/d16-mconsole.t
+	$(Q)MOO_TEST_TIMEOUT=86400 FUZZER=afl FUZZ_SECONDS=3600 tests/run $(FUZZ_TESTS)
 STATES ?= 100000000
 
 check-style: patches

@@ -12,12 +12,9 @@
 #define UBD_H
 
 #include "cow/cow.h"
+#include "ubd_parse.h"
 
 /* ---- host side --------------------------------------------------------- */
-
-#define UBD_THREADS	1u	/* ubd=threads: no io_uring */
-#define UBD_URING	2u	/* ubd=uring: say so if there is none */
-#define UBD_NOINLINE	4u	/* ubd=noinline: a back end sees everything */
 
 /**
  * struct ubd_open - one common_open(), on its way to a helper thread
@@ -92,8 +89,6 @@ int ubd_host_rest_end(void *task);
 
 #ifndef __UM_HOST__
 
-#define UBD_DEVICES	16
-
 struct ubd;
 
 /* Every entry to the engine, whatever the device, lies between these two. */
@@ -108,14 +103,6 @@ void ubd_leave(unsigned long flags);
  * Sleeps. Return: what @fn returned.
  */
 int ubd_call(int (*fn)(void *arg), void *arg);
-
-/**
- * ubd_parse_unit() - the number of a device
- * @text: "0", "15", "a" ... "p"; moved behind it
- *
- * Return: the number or -EINVAL.
- */
-int ubd_parse_unit(const char **text);
 
 /* The device of that number, and its number; configured or not. */
 struct ubd *ubd_device(unsigned int unit);

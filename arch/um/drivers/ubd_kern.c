@@ -20,7 +20,6 @@
 #include <linux/blkdev.h>
 #include <linux/cdrom.h>
 #include <linux/completion.h>
-#include <linux/ctype.h>
 #include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/hdreg.h>
@@ -48,27 +47,6 @@
 /* What the geometry ioctls answer, as they always have. */
 #define UBD_HEADS	128
 #define UBD_TRACK	32
-
-/**
- * struct ubd_config - what was asked for a device; of this one time only
- * @geometry: instead of what the file says; 0: not asked for
- * @text: what @file and the others point into, if it is ours to free
- */
-struct ubd_config {
-	char *text;
-	char *file;
-	char *parent;
-	char *serial;
-	bool read_only;
-	bool durable;
-	bool raw;
-	bool unlocked;
-	bool no_trim;
-	bool keep_link;
-	bool version_given;
-	unsigned int version;
-	struct cow_geometry geometry;
-};
 
 /**
  * struct ubd - one device
@@ -110,9 +88,9 @@ static DEFINE_SPINLOCK(ubd_engine_lock);
 static struct ubd_request *ubd_answered;
 static struct ubd_request **ubd_answered_end = &ubd_answered;
 
-static u32 ubd_options;
-static const char *ubd_record;
-static bool ubd_durable = IS_ENABLED(CONFIG_BLK_DEV_UBD_SYNC);
+static struct ubd_options ubd_options = {
+	.durable = IS_ENABLED(CONFIG_BLK_DEV_UBD_SYNC),
+};
 
 /* ---- entering the engine ----------------------------------------------- */
 
@@ -453,124 +431,6 @@ void ubd_step(struct ubd *dev, struct cow_task *task, void (*tick)(void *arg),
 
 /* ---- configuration ----------------------------------------------------- */
 
-int ubd_parse_unit(const char **text)
-{
-	unsigned int unit = 0, digits;
-
-	if (**text >= 'a' && **text < 'a' + UBD_DEVICES)
-		return *(*text)++ - 'a';
-	for (digits = 0; digits < 2 && isdigit(**text); digits++)
-		unit = unit * 10 + *(*text)++ - '0';
-	return digits && unit < UBD_DEVICES && !isdigit(**text) ? unit :
-	       -EINVAL;
-}
-
-/* A number from 1 to @max, said once. */
-static const char *ubd_parse_number(const char *text, u32 max, u32 *number)
-{
-	u32 n = 0;
-
-	if (*number || !isdigit(*text))
-		return NULL;
-	while (isdigit(*text) && n <= max)
-		n = n * 10 + *text++ - '0';
-	*number = n;
-	return n && n <= max ? text : NULL;
-}
-
-/* V0 is a raw file; the others are what is made where there is no file. */
-static const char *ubd_parse_version(struct ubd_config *config,
-				     const char *text)
-{
-	if (config->version_given || !*text || !strchr("034", *text))
-		return NULL;
-	config->version_given = true;
-	config->version = *text - '0';
-	if (!config->version)
-		config->raw = true;
-	return text + 1;
-}
-
-static bool *ubd_plain_flag(struct ubd_config *config, char flag)
-{
-	switch (flag) {
-	case 'r':
-	case 'R':
-		return &config->read_only;
-	case 's':
-	case 'S':
-		return &config->durable;
-	case 'c':
-		return &config->unlocked;
-	case 'd':
-		return &config->raw;
-	case 't':
-		return &config->no_trim;
-	case 'L':
-		return &config->keep_link;
-	}
-	return NULL;
-}
-
-/* What stands behind the flag, or NULL. */
-static const char *ubd_parse_flag(struct ubd_config *config, const char *flag)
-{
-	struct cow_geometry *geometry = &config->geometry;
-	bool *plain;
-
-	switch (*flag) {
-	case 'C':
-		return ubd_parse_number(flag + 1, U16_MAX,
-					&geometry->cylinders);
-	case 'H':
-		return ubd_parse_number(flag + 1, U8_MAX, &geometry->heads);
-	case 'S':
-		if (isdigit(flag[1]))
-			return ubd_parse_number(flag + 1, U8_MAX,
-						&geometry->sectors);
-		break;
-	case 'V':
-		return ubd_parse_version(config, flag + 1);
-	}
-	plain = ubd_plain_flag(config, *flag);
-	if (!plain)
-		return NULL;
-	*plain = true;
-	return flag + 1;
-}
-
-static char *ubd_parse_name(char **text)
-{
-	char *name = strsep(text, ",:");
-
-	return name && *name ? name : NULL;
-}
-
-/* "<unit><flags>=<file>[,|:<file2>][,|:<serial>]"; NULL or what is wrong */
-static char *ubd_parse(char *text, unsigned int *unit,
-		       struct ubd_config *config)
-{
-	const char *at = text;
-	int ret = ubd_parse_unit(&at);
-
-	if (ret < 0)
-		return "expected a device, 0 to 15 or a to p, behind \"ubd\"";
-	*unit = ret;
-	config->durable = ubd_durable;
-	while (*at && *at != '=') {
-		at = ubd_parse_flag(config, at);
-		if (!at)
-			return "expected '=' or a flag, once: R S c d t L V0 V3 V4 C<n> H<n> S<n>";
-	}
-	if (!*at)
-		return "expected '=' and a file";
-	text = (char *)at + 1;
-	config->file = ubd_parse_name(&text);
-	config->parent = ubd_parse_name(&text);
-	config->serial = ubd_parse_name(&text);
-	return config->file ? NULL : "expected a file behind '='";
-}
-
 /* Nothing of a configuration that does not fit remains. */
 static char *ubd_configure(struct ubd *dev, const struct ubd_config *config)
 {
@@ -594,39 +454,13 @@ static void ubd_deconfigure(struct ubd *dev)
 	kfree(old.text);
 }
 
-static char *ubd_parse_option(char *word)
-{
-	if (!strcmp(word, "sync"))
-		ubd_durable = true;
-	else if (!strcmp(word, "threads"))
-		ubd_options |= UBD_THREADS;
-	else if (!strcmp(word, "uring"))
-		ubd_options |= UBD_URING;
-	else if (!strcmp(word, "noinline"))
-		ubd_options |= UBD_NOINLINE;
-	else if (str_has_prefix(word, "record="))
-		ubd_record = word + strlen("record=");
-	else
-		return "expected sync, threads, uring, noinline or record=FILE behind \"ubd=\"";
-	return NULL;
-}
-
-static char *ubd_parse_options(char *text)
-{
-	char *word, *error = NULL;
-
-	while (!error && (word = strsep(&text, ",")))
-		error = ubd_parse_option(word);
-	return error;
-}
-
 static char *ubd_setup_device(char *text)
 {
-	struct ubd_config config = {};
+	struct ubd_config config = { .durable = ubd_options.durable };
 	unsigned int unit;
 	char *error;
 
-	error = ubd_parse(text, &unit, &config);
+	error = ubd_parse_device(text, &unit, &config);
 	return error ?: ubd_configure(&ubd_devices[unit], &config);
 }
 
@@ -635,7 +469,7 @@ static int __init ubd_setup(char *text)
 	char *error;
 
 	if (*text == '=')
-		error = ubd_parse_options(text + 1);
+		error = ubd_parse_options(text + 1, &ubd_options);
 	else
 		error = ubd_setup_device(text);
 	if (error)
@@ -1008,11 +842,14 @@ static bool ubd_stopped(char **error)
 static char *ubd_config_device(char *text)
 {
 	static struct cow_error err;
-	struct ubd_config config = { .text = text };
+	struct ubd_config config = {
+		.text = text,
+		.durable = ubd_options.durable,
+	};
 	unsigned int unit;
 	char *error;
 
-	error = ubd_parse(text, &unit, &config);
+	error = ubd_parse_device(text, &unit, &config);
 	if (!error)
 		error = ubd_configure(&ubd_devices[unit], &config);
 	if (error) {
@@ -1198,7 +1035,7 @@ static struct platform_driver ubd_driver = {
 
 static int __init ubd_host_init(void)
 {
-	int fd = ubd_host_start(ubd_options, ubd_record);
+	int fd = ubd_host_start(ubd_options.host, ubd_options.record);
 	int ret;
 
 	if (fd < 0) {

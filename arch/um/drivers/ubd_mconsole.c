@@ -123,16 +123,9 @@ static const char *obstacle(const struct mc_request *req)
 	return NULL;
 }
 
-/* "ubda" or "ubd0", and nothing else. */
-static struct ubd *find_device(const char *name)
+static struct ubd *find_device(const struct ubd_words *words)
 {
-	int unit;
-
-	if (strncmp(name, "ubd", 3))
-		return NULL;
-	name += 3;
-	unit = ubd_parse_unit(&name);
-	return unit < 0 || *name ? NULL : ubd_device(unit);
+	return words->unit < 0 ? NULL : ubd_device(words->unit);
 }
 
 static void refuse_device(struct mc_request *req, const char *name)
@@ -448,7 +441,7 @@ static void list_chains(struct mc_request *req, struct ubd *dev)
 void mconsole_snapshot(struct mc_request *req)
 {
 	const char *error = obstacle(req);
-	char *name, *words;
+	struct ubd_words words;
 	struct ubd *dev;
 	struct job *job;
 
@@ -456,16 +449,13 @@ void mconsole_snapshot(struct mc_request *req)
 		refuse(req, error);
 		return;
 	}
-	words = arguments(req, "snapshot");
-	name = strchr(words, '=');
-	if (name)
-		*name++ = '\0';
-	dev = find_device(words);
-	if (*words && !dev) {
-		refuse_device(req, words);
-	} else if (!name) {
+	ubd_parse_snapshot(arguments(req, "snapshot"), &words);
+	dev = find_device(&words);
+	if (*words.device && !dev) {
+		refuse_device(req, words.device);
+	} else if (!words.file) {
 		list_chains(req, dev);
-	} else if (!dev || !*name) {
+	} else if (!dev || !*words.file) {
 		refuse(req, "say which and where: snapshot ubda=FILE");
 	} else {
 		job = job_new(dev, req);
@@ -473,7 +463,7 @@ void mconsole_snapshot(struct mc_request *req)
 			refuse(req, "no memory in the guest");
 			return;
 		}
-		strscpy(job->name, name, sizeof(job->name));
+		strscpy(job->name, words.file, sizeof(job->name));
 		job_run(job, snapshot_fails);
 	}
 }
@@ -557,49 +547,26 @@ void ubd_resume_merge(struct ubd *dev)
 	job_run(job, merge_fails);
 }
 
-static bool merge_word(struct job *job, const char *word)
-{
-	if (!strcmp(word, "nowait"))
-		job->nowait = true;
-	else if (!strcmp(word, "delete"))
-		job->merge.args.remove = true;
-	else if (!strcmp(word, "force"))
-		job->merge.args.force = true;
-	else
-		return false;
-	return true;
-}
-
-/* NULL, or the word that is not known. */
-static const char *merge_words(struct job *job, char *words)
-{
-	char *word;
-
-	while ((word = strsep(&words, " \t")))
-		if (*word && !merge_word(job, word))
-			return word;
-	return NULL;
-}
-
 static void merge_command(struct mc_request *req, struct ubd *dev,
-			  char *words)
+			  const struct ubd_words *words)
 {
 	struct job *job = job_new(dev, req);
-	const char *unknown;
 	char text[160];
 
 	if (!job) {
 		refuse(req, "no memory in the guest");
 		return;
 	}
-	unknown = merge_words(job, words);
-	if (!unknown) {
+	if (!words->unknown) {
+		job->nowait = words->nowait;
+		job->merge.args.remove = words->remove;
+		job->merge.args.force = words->force;
 		job_run(job, merge_fails);
 		return;
 	}
 	snprintf(text, sizeof(text),
 		 "%.40s: unknown word: unsnapshot ubd%c [nowait] [delete] [force]",
-		 unknown, letter(job));
+		 words->unknown, letter(job));
 	refuse(req, text);
 	kvfree(job);
 }
@@ -608,20 +575,19 @@ static void merge_command(struct mc_request *req, struct ubd *dev,
 void mconsole_unsnapshot(struct mc_request *req)
 {
 	const char *error = obstacle(req);
-	char *words, *name;
+	struct ubd_words words;
 	struct ubd *dev;
 
 	if (error) {
 		refuse(req, error);
 		return;
 	}
-	words = arguments(req, "unsnapshot");
-	name = strsep(&words, " \t");
-	dev = find_device(name);
-	if (!*name)
+	ubd_parse_unsnapshot(arguments(req, "unsnapshot"), &words);
+	dev = find_device(&words);
+	if (!*words.device)
 		refuse(req, "say which: unsnapshot ubda [nowait] [delete] [force]");
 	else if (!dev)
-		refuse_device(req, name);
+		refuse_device(req, words.device);
 	else
-		merge_command(req, dev, words);
+		merge_command(req, dev, &words);
 }

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Words of boot arguments and of mconsole commands, see ubd_parse.h.
+ *
+ * Built against the C library, on the host side of the driver and in tests: it
+ * needs nothing of the kernel.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "ubd_parse.h"
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* ---- devices ----------------------------------------------------------- */
+
+int ubd_parse_unit(const char **text)
+{
+	unsigned int unit = 0, digits;
+
+	if (**text >= 'a' && **text < 'a' + UBD_DEVICES)
+		return *(*text)++ - 'a';
+	for (digits = 0; digits < 2 && is_digit(**text); digits++)
+		unit = unit * 10 + *(*text)++ - '0';
+	return digits && unit < UBD_DEVICES && !is_digit(**text) ? (int)unit :
+	       -EINVAL;
+}
+
+/* "ubda" or "ubd0", and nothing else. */
+static int parse_name(const char *name)
+{
+	int unit;
+
+	if (strncmp(name, "ubd", 3))
+		return -EINVAL;
+	name += 3;
+	unit = ubd_parse_unit(&name);
+	return *name ? -EINVAL : unit;
+}
+
+/* ---- boot arguments ---------------------------------------------------- */
+
+/* A number from 1 to @max, said once. */
+static const char *parse_number(const char *text, uint32_t max,
+				uint32_t *number)
+{
+	uint32_t n = 0;
+
+	if (*number || !is_digit(*text))
+		return NULL;
+	while (is_digit(*text) && n <= max)
+		n = n * 10 + *text++ - '0';
+	*number = n;
+	return n && n <= max ? text : NULL;
+}
+
+static const char *parse_version(struct ubd_config *config, const char *text)
+{
+	if (config->version_given || !*text || !strchr("034", *text))
+		return NULL;
+	config->version_given = true;
+	config->version = *text - '0';
+	if (!config->version)
+		config->raw = true;
+	return text + 1;
+}
+
+static bool *plain_flag(struct ubd_config *config, char flag)
+{
+	switch (flag) {
+	case 'r':
+	case 'R':
+		return &config->read_only;
+	case 's':
+	case 'S':
+		return &config->durable;
+	case 'c':
+		return &config->unlocked;
+	case 'd':
+		return &config->raw;
+	case 't':
+		return &config->no_trim;
+	case 'L':
+		return &config->keep_link;
+	}
+	return NULL;
+}
+
+/* What stands behind the flag, or NULL. */
+static const char *parse_flag(struct ubd_config *config, const char *flag)
+{
+	struct cow_geometry *geometry = &config->geometry;
+	bool *plain;
+
+	switch (*flag) {
+	case 'C':
+		return parse_number(flag + 1, UINT16_MAX, &geometry->cylinders);
+	case 'H':
+		return parse_number(flag + 1, UINT8_MAX, &geometry->heads);
+	case 'S':
+		if (is_digit(flag[1]))
+			return parse_number(flag + 1, UINT8_MAX,
+					    &geometry->sectors);
+		break;
+	case 'V':
+		return parse_version(config, flag + 1);
+	}
+	plain = plain_flag(config, *flag);
+	if (!plain)
+		return NULL;
+	*plain = true;
+	return flag + 1;
+}
+
+static char *parse_file(char **text)
+{
+	char *name = strsep(text, ",:");
+
+	return name && *name ? name : NULL;
+}
+
+char *ubd_parse_device(char *text, unsigned int *unit,
+		       struct ubd_config *config)
+{
+	const char *at = text;
+	int ret = ubd_parse_unit(&at);
+
+	if (ret < 0)
+		return "expected a device, 0 to 15 or a to p, behind \"ubd\"";
+	*unit = ret;
+	while (*at && *at != '=') {
+		at = parse_flag(config, at);
+		if (!at)
+			return "expected '=' or a flag, once: R S c d t L V0 V3 V4 C<n> H<n> S<n>";
+	}
+	if (!*at)
+		return "expected '=' and a file";
+	text = (char *)at + 1;
+	config->file = parse_file(&text);
+	config->parent = parse_file(&text);
+	config->serial = parse_file(&text);
+	return config->file ? NULL : "expected a file behind '='";
+}
+
+static char *parse_option(const char *word, struct ubd_options *options)
+{
+	static const char record[] = "record=";
+
+	if (!strcmp(word, "sync"))
+		options->durable = true;
+	else if (!strcmp(word, "threads"))
+		options->host |= UBD_THREADS;
+	else if (!strcmp(word, "uring"))
+		options->host |= UBD_URING;
+	else if (!strcmp(word, "noinline"))
+		options->host |= UBD_NOINLINE;
+	else if (!strncmp(word, record, sizeof(record) - 1))
+		options->record = word + sizeof(record) - 1;
+	else
+		return "expected sync, threads, uring, noinline or record=FILE behind \"ubd=\"";
+	return NULL;
+}
+
+char *ubd_parse_options(char *text, struct ubd_options *options)
+{
+	char *word, *error = NULL;
+
+	while (!error && (word = strsep(&text, ",")))
+		error = parse_option(word, options);
+	return error;
+}
+
+/* ---- commands ---------------------------------------------------------- */
+
+void ubd_parse_snapshot(char *text, struct ubd_words *words)
+{
+	char *file = strchr(text, '=');
+
+	if (file)
+		*file++ = '\0';
+	*words = (struct ubd_words){
+		.device = text,
+		.unit = parse_name(text),
+		.file = file,
+	};
+}
+
+static bool parse_word(struct ubd_words *words, const char *word)
+{
+	if (!strcmp(word, "nowait"))
+		words->nowait = true;
+	else if (!strcmp(word, "delete"))
+		words->remove = true;
+	else if (!strcmp(word, "force"))
+		words->force = true;
+	else
+		return false;
+	return true;
+}
+
+void ubd_parse_unsnapshot(char *text, struct ubd_words *words)
+{
+	char *word;
+
+	*words = (struct ubd_words){ .device = strsep(&text, " \t") };
+	words->unit = parse_name(words->device);
+	while (!words->unknown && (word = strsep(&text, " \t")))
+		if (*word && !parse_word(words, word))
+			words->unknown = word;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What is said to the block device, as words: boot arguments, and the commands
+ * of mconsole.
+ *
+ * Duty: to take strings apart. Nothing comes of them here: no device, no file
+ * and no memory is touched but the string itself.
+ *
+ * Invariants: what is found points into the string, which is cut up for that;
+ * what is wrong is a constant line for people.
+ */
+#ifndef UBD_PARSE_H
+#define UBD_PARSE_H
+
+#include "cow/cow.h"
+
+#define UBD_DEVICES	16
+
+#define UBD_THREADS	1u	/* ubd=threads: no io_uring */
+#define UBD_URING	2u	/* ubd=uring: say so if there is none */
+#define UBD_NOINLINE	4u	/* ubd=noinline: a back end sees everything */
+
+/**
+ * struct ubd_options - what was asked for all devices
+ * @host: UBD_*
+ * @record: file to record all operations to, or NULL
+ * @durable: as flag s on every device
+ */
+struct ubd_options {
+	uint32_t host;
+	const char *record;
+	bool durable;
+};
+
+/**
+ * struct ubd_config - what was asked for a device; of this one time only
+ * @text: what @file and the others point into, if it is ours to free
+ * @geometry: instead of what the file says; 0: not asked for
+ */
+struct ubd_config {
+	char *text;
+	char *file;
+	char *parent;
+	char *serial;
+	bool read_only;
+	bool durable;
+	bool raw;
+	bool unlocked;
+	bool no_trim;
+	bool keep_link;
+	bool version_given;
+	unsigned int version;
+	struct cow_geometry geometry;
+};
+
+/**
+ * struct ubd_words - a command of mconsole, behind its name
+ * @device: the word for the device, "" if there is none
+ * @unit: its number, or -EINVAL
+ * @file: snapshot: what stands behind '=', or NULL
+ * @unknown: unsnapshot: the first word that is none, or NULL
+ * @nowait: unsnapshot: the word "nowait" was said; and so @remove, of
+ *	"delete", and @force
+ */
+struct ubd_words {
+	const char *device;
+	int unit;
+	const char *file;
+	const char *unknown;
+	bool nowait;
+	bool remove;
+	bool force;
+};
+
+/**
+ * ubd_parse_unit() - the number of a device
+ * @text: "0", "15", "a" ... "p"; moved behind it
+ *
+ * Return: the number or -EINVAL.
+ */
+int ubd_parse_unit(const char **text);
+
+/**
+ * ubd_parse_device() - a boot argument behind "ubd"
+ * @text: "<unit><flags>=<file>[,|:<file2>][,|:<serial>]"
+ * @unit: the device, if the answer is not about it
+ * @config: zeros, or what is asked for anyway; filled
+ *
+ * Return: NULL or what is wrong.
+ */
+char *ubd_parse_device(char *text, unsigned int *unit,
+		       struct ubd_config *config);
+
+/**
+ * ubd_parse_options() - a boot argument behind "ubd="
+ * @text: words with commas between them
+ * @options: filled up to the first word that is wrong
+ *
+ * Return: NULL or what is wrong.
+ */
+char *ubd_parse_options(char *text, struct ubd_options *options);
+
+/**
+ * ubd_parse_snapshot() - "", "ubda", "ubda=FILE"
+ * ubd_parse_unsnapshot() - "ubda [nowait] [delete] [force]"
+ * @text: without blanks around it
+ * @words: filled
+ */
+void ubd_parse_snapshot(char *text, struct ubd_words *words);
+void ubd_parse_unsnapshot(char *text, struct ubd_words *words);
+
+#endif

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Tests of ubd_parse.c: what is said to the block device is understood, or
+ * refused with the line that it should be.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "tap.h"
+#include "ubd_parse.h"
+
+#define NO_UNIT	"expected a device, 0 to 15 or a to p, behind \"ubd\""
+#define NO_FLAG	"expected '=' or a flag, once: R S c d t L V0 V3 V4 " \
+		"C<n> H<n> S<n>"
+#define NO_SIGN	"expected '=' and a file"
+#define NO_FILE	"expected a file behind '='"
+#define NO_WORD	"expected sync, threads, uring, noinline or record=FILE " \
+		"behind \"ubd=\""
+
+/* A heap block of exactly its length, for the address sanitizer. */
+static char *line_of(const char *text)
+{
+	char *line = strdup(text);
+
+	if (!line)
+		abort();
+	return line;
+}
+
+static bool same(const char *one, const char *other)
+{
+	return !one == !other && (!one || !strcmp(one, other));
+}
+
+/* ---- boot arguments of a device ---------------------------------------- */
+
+static const struct {
+	const char *text;
+	const char *error;
+} wrong[] = {
+	{ "", NO_UNIT }, { "=f", NO_UNIT }, { "16=f", NO_UNIT },
+	{ "q=f", NO_UNIT }, { "A=f", NO_UNIT }, { "001=f", NO_UNIT },
+	{ "-1=f", NO_UNIT }, { " 0=f", NO_UNIT },
+	{ "0x=f", NO_FLAG }, { "0V=f", NO_FLAG }, { "0V5=f", NO_FLAG },
+	{ "0V3V4=f", NO_FLAG }, { "0C=f", NO_FLAG }, { "0C0=f", NO_FLAG },
+	{ "0C65536=f", NO_FLAG }, { "0C4294967297=f", NO_FLAG },
+	{ "0C99999999999999999999=f", NO_FLAG }, { "0C5C6=f", NO_FLAG },
+	{ "0H256=f", NO_FLAG }, { "0S256=f", NO_FLAG }, { "ab=f", NO_FLAG },
+	{ "0", NO_SIGN }, { "0r", NO_SIGN },
+	{ "0=", NO_FILE }, { "0=,f", NO_FILE }, { "0r=:f", NO_FILE },
+};
+
+static void wrong_devices(void)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
+		struct ubd_config config = { 0 };
+		char *line = line_of(wrong[i].text);
+		unsigned int unit;
+
+		ok(same(ubd_parse_device(line, &unit, &config), wrong[i].error),
+		   "\"ubd%s\" is refused", wrong[i].text);
+		free(line);
+	}
+}
+
+static const struct {
+	const char *text;
+	unsigned int unit;
+	const char *file, *parent, *serial;
+} names[] = {
+	{ "0=f", 0, "f", NULL, NULL },
+	{ "15=f", 15, "f", NULL, NULL },
+	{ "p=f", 15, "f", NULL, NULL },
+	{ "07=f", 7, "f", NULL, NULL },
+	{ "a=f,g", 0, "f", "g", NULL },
+	{ "a=f:g", 0, "f", "g", NULL },
+	{ "a=f,g:s", 0, "f", "g", "s" },
+	{ "a=f,,s", 0, "f", NULL, "s" },
+	{ "a=f,", 0, "f", NULL, NULL },
+	{ "a=f,g,s,more", 0, "f", "g", "s" },
+	{ "a=f=g", 0, "f=g", NULL, NULL },
+};
+
+static void right_names(void)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		struct ubd_config config = { 0 };
+		char *line = line_of(names[i].text);
+		unsigned int unit = UBD_DEVICES;
+
+		ok(!ubd_parse_device(line, &unit, &config) &&
+		   unit == names[i].unit && same(config.file, names[i].file) &&
+		   same(config.parent, names[i].parent) &&
+		   same(config.serial, names[i].serial),
+		   "\"ubd%s\" is understood", names[i].text);
+		free(line);
+	}
+}
+
+static const struct {
+	const char *text;
+	struct ubd_config config;
+} flags[] = {
+	{ "0=f", { 0 } },
+	{ "0r=f", { .read_only = true } },
+	{ "0R=f", { .read_only = true } },
+	{ "0s=f", { .durable = true } },
+	{ "0S=f", { .durable = true } },
+	{ "0c=f", { .unlocked = true } },
+	{ "0d=f", { .raw = true } },
+	{ "0t=f", { .no_trim = true } },
+	{ "0L=f", { .keep_link = true } },
+	{ "0V0=f", { .raw = true, .version_given = true } },
+	{ "0V3=f", { .version = 3, .version_given = true } },
+	{ "0SV4=f", { .durable = true, .version = 4, .version_given = true } },
+	{ "0S63=f", { .geometry = { .sectors = 63 } } },
+	{ "0S255S=f", { .geometry = { .sectors = 255 }, .durable = true } },
+	{ "0C65535H255S1=f", { .geometry = { 65535, 255, 1 } } },
+	{ "0rr=f", { .read_only = true } },
+};
+
+static bool same_flags(const struct ubd_config *one,
+		       const struct ubd_config *other)
+{
+	return one->read_only == other->read_only &&
+	       one->durable == other->durable && one->raw == other->raw &&
+	       one->unlocked == other->unlocked &&
+	       one->no_trim == other->no_trim &&
+	       one->keep_link == other->keep_link &&
+	       one->version_given == other->version_given &&
+	       one->version == other->version &&
+	       one->geometry.cylinders == other->geometry.cylinders &&
+	       one->geometry.heads == other->geometry.heads &&
+	       one->geometry.sectors == other->geometry.sectors;
+}
+
+static void right_flags(void)
+{
+	struct ubd_config config = { .durable = true };
+	char *line = line_of("0=f");
+	unsigned int unit;
+	size_t i;
+
+	ok(!ubd_parse_device(line, &unit, &config) && config.durable,
+	   "what is asked for anyway stays");
+	free(line);
+	for (i = 0; i < ARRAY_SIZE(flags); i++) {
+		config = (struct ubd_config){ 0 };
+		line = line_of(flags[i].text);
+		ok(!ubd_parse_device(line, &unit, &config) &&
+		   same_flags(&config, &flags[i].config),
+		   "\"ubd%s\" sets what it says", flags[i].text);
+		free(line);
+	}
+}
+
+/* ---- boot arguments of all devices ------------------------------------- */
+
+static const struct {
+	const char *text;
+	const char *error;
+	uint32_t host;
+	bool durable;
+	const char *record;
+} options[] = {
+	{ "sync", NULL, 0, true, NULL },
+	{ "threads,noinline", NULL, UBD_THREADS | UBD_NOINLINE, false, NULL },
+	{ "uring,record=f", NULL, UBD_URING, false, "f" },
+	{ "record=", NULL, 0, false, "" },
+	{ "", NO_WORD, 0, false, NULL },
+	{ "sync,", NO_WORD, 0, true, NULL },
+	{ "syncs", NO_WORD, 0, false, NULL },
+	{ "record", NO_WORD, 0, false, NULL },
+};
+
+static void all_options(void)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(options); i++) {
+		struct ubd_options got = { 0 };
+		char *line = line_of(options[i].text);
+
+		ok(same(ubd_parse_options(line, &got), options[i].error) &&
+		   got.host == options[i].host &&
+		   got.durable == options[i].durable &&
+		   same(got.record, options[i].record),
+		   "\"ubd=%s\"", options[i].text);
+		free(line);
+	}
+}
+
+/* ---- commands ---------------------------------------------------------- */
+
+static const struct {
+	const char *text;
+	struct ubd_words words;
+} snapshots[] = {
+	{ "", { .device = "", .unit = -EINVAL } },
+	{ "ubda", { .device = "ubda" } },
+	{ "ubd15", { .device = "ubd15", .unit = 15 } },
+	{ "ubd16", { .device = "ubd16", .unit = -EINVAL } },
+	{ "ubdaa", { .device = "ubdaa", .unit = -EINVAL } },
+	{ "ub", { .device = "ub", .unit = -EINVAL } },
+	{ "ubd", { .device = "ubd", .unit = -EINVAL } },
+	{ "sda=f", { .device = "sda", .unit = -EINVAL, .file = "f" } },
+	{ "ubdb=f=g", { .device = "ubdb", .unit = 1, .file = "f=g" } },
+	{ "ubdb=", { .device = "ubdb", .unit = 1, .file = "" } },
+	{ "=f", { .device = "", .unit = -EINVAL, .file = "f" } },
+}, unsnapshots[] = {
+	{ "", { .device = "", .unit = -EINVAL } },
+	{ "ubdc", { .device = "ubdc", .unit = 2 } },
+	{ "ubdc force", { .device = "ubdc", .unit = 2, .force = true } },
+	{ "ubdc \t nowait  delete", { .device = "ubdc", .unit = 2,
+				      .nowait = true, .remove = true } },
+	{ "ubdc forced", { .device = "ubdc", .unit = 2, .unknown = "forced" } },
+	{ "ubdc delete x y", { .device = "ubdc", .unit = 2, .remove = true,
+			       .unknown = "x" } },
+	{ "ubdz force", { .device = "ubdz", .unit = -EINVAL, .force = true } },
+};
+
+static bool same_words(const struct ubd_words *one,
+		       const struct ubd_words *other)
+{
+	return same(one->device, other->device) && one->unit == other->unit &&
+	       same(one->file, other->file) &&
+	       same(one->unknown, other->unknown) &&
+	       one->nowait == other->nowait && one->remove == other->remove &&
+	       one->force == other->force;
+}
+
+static void commands(void)
+{
+	struct ubd_words words;
+	char *line;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(snapshots); i++) {
+		line = line_of(snapshots[i].text);
+		ubd_parse_snapshot(line, &words);
+		ok(same_words(&words, &snapshots[i].words), "snapshot \"%s\"",
+		   snapshots[i].text);
+		free(line);
+	}
+	for (i = 0; i < ARRAY_SIZE(unsnapshots); i++) {
+		line = line_of(unsnapshots[i].text);
+		ubd_parse_unsnapshot(line, &words);
+		ok(same_words(&words, &unsnapshots[i].words),
+		   "unsnapshot \"%s\"", unsnapshots[i].text);
+		free(line);
+	}
+}
+
+int main(void)
+{
+	wrong_devices();
+	right_names();
+	right_flags();
+	all_options();
+	commands();
+	return plan_done();
+}
