@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Fuzz target: moo info, map and check of a file of any bytes, which they must
- * not change.
+ * not change; then check -r, of which twice is once.
  */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../../tools/moo/moo.h"
@@ -26,14 +27,29 @@ static void put_file(const char *name, const uint8_t *data, size_t len)
 	close(fd);
 }
 
-static void same_file(const uint8_t *data, size_t len)
+static uint8_t *get_file(size_t *len)
 {
-	uint8_t *now = malloc(len + 1);
 	int fd = open(top, O_RDONLY);
+	struct stat st;
+	uint8_t *data;
 
-	if (read(fd, now, len + 1) != (ssize_t)len || memcmp(now, data, len))
+	if (fd < 0 || fstat(fd, &st))
+		abort();
+	*len = st.st_size;
+	data = malloc(*len + 1);
+	if (read(fd, data, *len) != (ssize_t)*len)
 		abort();
 	close(fd);
+	return data;
+}
+
+static void same_file(const uint8_t *data, size_t len)
+{
+	size_t size;
+	uint8_t *now = get_file(&size);
+
+	if (size != len || memcmp(now, data, len))
+		abort();
 	free(now);
 }
 
@@ -59,6 +75,20 @@ static void begin(void)
 	atexit(remove_files);
 }
 
+static void repair(const struct moo_args *look)
+{
+	struct moo_args args = *look;
+	uint8_t *once;
+	size_t len;
+
+	args.repair = MOO_REPAIR_ALL;
+	moo_check.run(&args);
+	once = get_file(&len);
+	moo_check.run(&args);
+	same_file(once, len);
+	free(once);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	char *file[2] = { top };
@@ -73,6 +103,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	moo_check.run(&args);
 	moo_map.run(&args);
 	same_file(copy, len);
+	repair(&args);
 	free(copy);
 	return 0;
 }
