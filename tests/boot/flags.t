@@ -17,7 +17,8 @@ cow fake.cow base="$T/base.img"
 # Geometry: of the arguments, and of the file that they made
 boot geometry ubd0C5H128S63V4=delta.cow,base.img ubd1H16S63=a.img \
 	ubd2R=b.img ubd3V0=fake.cow ubd4LV4=keep.cow,link.img \
-	ubd5LV3=keep3.cow,"$T/link.img" ubd6V4=resolved.cow,link.img <<'EOF'
+	ubd5LV3=keep3.cow,"$T/link.img" ubd6V4=resolved.cow,link.img \
+	ubd7P65536=padded.cow,base.img <<'EOF'
 for d in a b c; do sect info /dev/ubd$d; done
 sect map /dev/ubdd 0 1
 EOF
@@ -37,6 +38,8 @@ parent_of()
 is "$(parent_of keep.cow)" "$T/link.img" "L: the link's name is stored, V4"
 is "$(parent_of keep3.cow)" "$T/link.img" "and V3"
 is "$(parent_of resolved.cow)" "$T/base.img" "without L the file's"
+like "$(moo info --output=json padded.cow)" '"data-offset": 131072' \
+	"P: the V3 file is aligned to it"
 
 boot kept ubd0=delta.cow ubd1C3H2S1=keep.cow <<'EOF'
 sect info /dev/ubda
@@ -66,7 +69,7 @@ holds "S: a write is synced before it is answered" grep -q '/a.img>' syncs
 fails "without S nobody has asked for that" grep -q '/b.img>' syncs
 
 # What makes no sense
-bad='C H S0 H256 C65536 C5C6 V3V4 V5 V Q X1 Sx'
+bad='C H P P0 P1048577 S0 H256 C65536 C5C6 V3V4 V5 V Q X1 Sx'
 set --
 unit=1
 for flag in $bad; do
@@ -79,7 +82,7 @@ dmesg | grep -c 'ubd: expected'
 EOF
 ended_well wrong "the guest starts without them"
 is "$(out wrong | sed -n 1p)" "ubda " "flags that make no sense: no disk"
-is "$(out wrong | sed -n 2p)" 12 "each is told in the guest's log"
+is "$(out wrong | sed -n 2p)" 15 "each is told in the guest's log"
 holds "a geometry beyond the disk is told to the host" host_says wrong \
 	"400 cylinders of 255 heads and 63 sectors are more than the 40320 sectors"
 
@@ -90,6 +93,11 @@ sect info /dev/ubda
 EOF
 await hot ready
 like "$(mconsole hot config ubd0C5C6=a.img)" "ERR expected" "refused by config too"
+like "$(mconsole hot config ubd1P1000=new.cow,b.img)" \
+	"ERR .*multiple of 512" "P: 1000 bytes are no padding"
+like "$(mconsole hot config ubd1P65536V4=new.cow,b.img)" \
+	"ERR .*V4 layer has no padding" "P: nor has V4 one"
+fails "P: and no file is left" test -e new.cow
 like "$(mconsole hot config ubd0=a.img)" "^OK" "of which nothing sticks"
 go ready
 ended_well hot "the guest ended"

@@ -496,6 +496,8 @@ __uml_help(ubd_setup,
 	   "            symbolic link too\n"
 	   "      C<n>, H<n>, S<n>  cylinders, heads, and sectors of a track, as the\n"
 	   "            HDIO_GETGEO ioctl shows them; a new version 4 file keeps them\n"
+	   "      P<n>  in a new version 3 file, bitmap and data begin at multiples of\n"
+	   "            <n> bytes; 4096 else\n"
 	   "    <serial> is shown in sysfs; with one file only: ubd0=file,,serial\n\n"
 	   "ubd=<option>[,<option>]\n"
 	   "    sync       as flag s on all devices\n"
@@ -620,6 +622,7 @@ static int ubd_open(struct ubd *dev, struct cow_error *err)
 		.version = config->version,
 		.keep_link = config->keep_link,
 		.geometry = config->geometry,
+		.padding = config->padding,
 		.lock_retry_ms = UBD_LOCK_RETRY,
 	};
 	ret = ubd_call(ubd_host_open, open);

@@ -43,6 +43,9 @@ static int parse_name(const char *name)
 
 /* ---- boot arguments ---------------------------------------------------- */
 
+#define NO_FLAG \
+	"expected '=' or a flag, once: R S c d t L V0 V3 V4 C<n> H<n> S<n> P<n>"
+
 /* A number from 1 to @max, said once. */
 static const char *parse_number(const char *text, uint32_t max,
 				uint32_t *number)
@@ -105,6 +108,9 @@ static const char *parse_flag(struct ubd_config *config, const char *flag)
 			return parse_number(flag + 1, UINT8_MAX,
 					    &geometry->sectors);
 		break;
+	case 'P':
+		return parse_number(flag + 1, COW_PADDING_MAX,
+				    &config->padding);
 	case 'V':
 		return parse_version(config, flag + 1);
 	}
@@ -134,7 +140,7 @@ char *ubd_parse_device(char *text, unsigned int *unit,
 	while (*at && *at != '=') {
 		at = parse_flag(config, at);
 		if (!at)
-			return "expected '=' or a flag, once: R S c d t L V0 V3 V4 C<n> H<n> S<n>";
+			return NO_FLAG;
 	}
 	if (!*at)
 		return "expected '=' and a file";

@@ -36,6 +36,7 @@ struct ubd_options {
  * struct ubd_config - what was asked for a device; of this one time only
  * @text: what @file and the others point into, if it is ours to free
  * @geometry: instead of what the file says; 0: not asked for
+ * @padding: of a V3 file to create; 0: not asked for
  */
 struct ubd_config {
 	char *text;
@@ -51,6 +52,7 @@ struct ubd_config {
 	bool version_given;
 	unsigned int version;
 	struct cow_geometry geometry;
+	uint32_t padding;
 };
 
 /**

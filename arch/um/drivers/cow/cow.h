@@ -351,6 +351,7 @@ struct cow_geometry {
  * @keep_link: flag L: a file to create names @parent as it is given, and does
  *	not follow a symbolic link
  * @geometry: of a V4 file to create
+ * @padding: of a V3 file to create, see struct cow_create_args
  * @lock_retry_ms: how long to try again for locks held by others
  */
 struct cow_open_args {
@@ -367,6 +368,7 @@ struct cow_open_args {
 	unsigned int version;
 	bool keep_link;
 	struct cow_geometry geometry;
+	uint32_t padding;
 	unsigned int lock_retry_ms;
 };
 

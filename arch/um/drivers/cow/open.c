@@ -474,6 +474,7 @@ static int create_missing(struct opening *open)
 		.parent_raw = args->raw,
 		.keep_link = args->keep_link,
 		.geometry = args->geometry,
+		.padding = args->padding,
 		.mode = 0644,
 		.gid = ~0u,
 	};
