@@ -11,6 +11,9 @@ package Damage;
 
 use strict;
 use warnings;
+use File::Basename qw(dirname);
+use lib dirname(__FILE__) . '/../perl';
+use Files;
 
 my $block = 4096;
 my $entries = 504;
@@ -43,21 +46,6 @@ my %old = (
 );
 
 # ---- checksums -------------------------------------------------------------
-
-my @crc_table = map {
-	my $crc = $_;
-
-	$crc = $crc & 1 ? ($crc >> 1) ^ 0x82f63b78 : $crc >> 1 for 1 .. 8;
-	$crc;
-} 0 .. 255;
-
-sub crc32c {
-	my $crc = 0xffffffff;
-
-	$crc = $crc >> 8 ^ $crc_table[($crc ^ $_) & 0xff]
-		for unpack('C*', $_[0]);
-	return $crc ^ 0xffffffff;
-}
 
 # With the checksum at OFFSET put right.
 sub seal {

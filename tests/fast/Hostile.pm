@@ -11,7 +11,10 @@ package Hostile;
 use strict;
 use warnings;
 use Exporter qw(import);
+use File::Basename qw(dirname);
 use File::Temp qw(tempdir);
+use lib dirname(__FILE__) . '/../perl';
+use Files;
 
 our @EXPORT = qw(slurp spew append names state_of changes make_base seal
 		 v1_image v2_image v3_image v3_broken_image v4_image v4_name
@@ -30,25 +33,6 @@ END {
 }
 
 # ---- files -----------------------------------------------------------------
-
-sub slurp {
-	my ($file) = @_;
-	local $/;
-	open my $in, '<:raw', $file or return undef;
-	return <$in> // '';
-}
-
-sub spew {
-	my ($file, $data) = @_;
-	open my $out, '>:raw', $file or die "$file: $!\n";
-	print $out $data;
-	close $out or die "$file: $!\n";
-}
-
-sub names {
-	opendir my $d, '.' or die "$here: $!\n";
-	return sort grep { !/^\.\.?$/ } readdir $d;
-}
 
 # What is there: names, kinds, and what the regular ones hold.
 sub state_of {
@@ -91,21 +75,6 @@ substr $good, 512 * $_, 512, $own{$_} for keys %own;
 sub make_base {
 	spew('base', $base);
 	utime $then, $then, 'base';
-}
-
-my @crc_table = map {
-	my $crc = $_;
-
-	$crc = $crc & 1 ? ($crc >> 1) ^ 0x82f63b78 : $crc >> 1 for 1 .. 8;
-	$crc;
-} 0 .. 255;
-
-sub crc32c {
-	my $crc = 0xffffffff;
-
-	$crc = ($crc >> 8) ^ $crc_table[($crc ^ $_) & 255]
-		for unpack 'C*', $_[0];
-	return $crc ^ 0xffffffff;
 }
 
 sub round_up {

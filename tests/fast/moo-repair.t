@@ -14,6 +14,8 @@ use Digest::MD5 qw(md5_hex);
 use File::Copy qw(copy);
 use File::Temp qw(tempdir);
 use FindBin;
+use lib "$FindBin::Bin/../perl";
+use Files;
 use JSON::PP;
 use Test::More;
 use Time::HiRes qw(stat);
@@ -33,20 +35,6 @@ mkdir "$dir/w";
 chdir "$dir/w" or die "$dir/w: $!\n";
 
 # ---- files -----------------------------------------------------------------
-
-sub slurp {
-	my ($file) = @_;
-	local $/;
-	open my $in, '<:raw', $file or return undef;
-	return <$in> // '';
-}
-
-sub spew {
-	my ($file, $data) = @_;
-	open my $out, '>:raw', $file or die "$file: $!\n";
-	print $out $data;
-	close $out or die "$file: $!\n";
-}
 
 # run([RECORD,] WORDS...): (status, standard output, standard error)
 sub run {

@@ -12,6 +12,9 @@
 #	v4.pl FILE record SUCCESSOR	print a state record: FILE is frozen
 use strict;
 use warnings;
+use File::Basename qw(dirname);
+use lib dirname(__FILE__) . '/../perl';
+use Files;
 
 my ($file, $verb, @args) = @ARGV;
 my %field = (
@@ -20,20 +23,6 @@ my %field = (
 	end => [96, 'Q>'], owned => [104, 'Q>'], kind => [112, 'N'],
 	state => [116, 'N'],
 );
-
-sub crc32c
-{
-	my ($bytes) = @_;
-	my $crc = 0xffffffff;
-
-	for my $byte (unpack('C*', $bytes)) {
-		$crc ^= $byte;
-		for (1 .. 8) {
-			$crc = $crc & 1 ? ($crc >> 1) ^ 0x82f63b78 : $crc >> 1;
-		}
-	}
-	return $crc ^ 0xffffffff;
-}
 
 # seal(BYTES, OFFSET): with the checksum at OFFSET put right.
 sub seal

@@ -13,6 +13,8 @@ use Cwd qw(abs_path);
 use Errno qw(EIO ENOMEM ENOSPC EINTR);
 use File::Temp qw(tempdir);
 use FindBin;
+use lib "$FindBin::Bin/../perl";
+use Files;
 use Test::More;
 
 my $top = abs_path("$FindBin::Bin/../..");
@@ -70,25 +72,6 @@ my @absorbed = (
 
 # ---- files -----------------------------------------------------------------
 
-sub slurp {
-	my ($file) = @_;
-	local $/;
-	open my $in, '<:raw', $file or return undef;
-	return <$in> // '';
-}
-
-sub spew {
-	my ($file, $data) = @_;
-	open my $out, '+>:raw', $file or die "$file: $!\n";
-	print $out $data;
-	close $out or die "$file: $!\n";
-}
-
-sub names {
-	opendir my $d, '.' or die "$dir: $!\n";
-	return join ' ', sort grep { !/^\.\.?$/ } readdir $d;
-}
-
 # run(FAULT, WORDS...): (status, standard output, standard error)
 sub run {
 	my ($fault, @words) = @_;
@@ -140,7 +123,7 @@ sub put_back {
 
 	# A state record goes with the file.
 	unlink $anew ? @files : (), grep { !exists $start{$_} }
-				    split / /, names();
+				    names();
 	for my $file (@files) {
 		next if -e $file && slurp($file) eq $start{$file};
 		spew($file, $start{$file});
@@ -188,8 +171,8 @@ sub makes {
 		return $bad if $bad;
 		my $names = join ' ', sort @files,
 			    $status && !defined $old ? () : 'out';
-		return 'there is: ' . names()
-			if names() ne $names && !$sticky;
+		return "there is: @{[names()]}"
+			if "@{[names()]}" ne $names && !$sticky;
 		return undef if $status && !defined $old;
 		# What replaces it may be there, and not be known to last.
 		return undef if $status && slurp('out') eq $old;

@@ -15,6 +15,8 @@ use warnings;
 use Cwd qw(abs_path);
 use File::Temp qw(tempdir);
 use FindBin;
+use lib "$FindBin::Bin/../perl";
+use Files;
 use Test::More;
 
 my $top = abs_path("$FindBin::Bin/../..");
@@ -37,25 +39,6 @@ srand $seed;
 use constant PIECE => 512;
 
 # ---- files -----------------------------------------------------------------
-
-sub slurp {
-	my ($file) = @_;
-	local $/;
-	open my $in, '<:raw', $file or return undef;
-	return <$in> // '';
-}
-
-sub spew {
-	my ($file, $data) = @_;
-	open my $out, '>:raw', $file or die "$file: $!\n";
-	print $out $data;
-	close $out or die "$file: $!\n";
-}
-
-sub names {
-	opendir my $d, '.' or die "$dir: $!\n";
-	return grep { !/^\.\.?$/ } readdir $d;
-}
 
 sub moo {
 	my $status = system("'$moo' @_ >'$dir/out' 2>'$dir/err'");

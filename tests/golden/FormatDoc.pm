@@ -8,6 +8,9 @@ package FormatDoc;
 
 use strict;
 use warnings;
+use File::Basename qw(dirname);
+use lib dirname(__FILE__) . '/../perl';
+use Files;
 
 # load(FILE): { struct => {NAME => {size, fields}}, constant => {NAME => value} }
 # where fields is a list of {offset, size, type, name}.
@@ -91,16 +94,6 @@ sub build {
 	}
 	die "$name has no @{[keys %left]}\n" if %left;
 	return $bytes;
-}
-
-sub crc32c {
-	my $crc = 0xffffffff;
-
-	for my $byte (unpack 'C*', $_[0]) {
-		$crc ^= $byte;
-		$crc = $crc & 1 ? $crc >> 1 ^ 0x82f63b78 : $crc >> 1 for 1 .. 8;
-	}
-	return $crc ^ 0xffffffff;
 }
 
 # sealed(STRUCT, {field => value}): as build, with the right "crc".

@@ -11,7 +11,8 @@
 use strict;
 use warnings;
 use FindBin;
-use lib $FindBin::Bin;
+use lib $FindBin::Bin, "$FindBin::Bin/../perl";
+use Files;
 use FormatDoc;
 
 my ($dir, $prefix) = @ARGV;
@@ -176,7 +177,7 @@ my %layer = (
 	parent_format => $doc->number('COW_PARENT_RAW'),
 	parent_size => $size{small}, parent_mtime_sec => $mtime,
 	parent => { copy => 1, len => length $path,
-		    crc => FormatDoc::crc32c($path) },
+		    crc => crc32c($path) },
 );
 
 # Generation 4: sector 9 is data.  Generation 5: sector 10, too, and 64 to 66
