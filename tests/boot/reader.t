@@ -33,18 +33,25 @@ go ready
 
 looks=0
 bad=0
+faults=0
 states=
 while alive load; do
 	moo map -U --output=json top.cow >map.json 2>map.err || {
 		bad=$((bad + 1))
 		diag "$(cat map.err)"
 	}
+	moo check -U --output=json top.cow >check.json 2>check.err || :
+	if ! grep -q '"corruptions": 0' check.json; then
+		faults=$((faults + 1))
+		diag "$(head -n 3 check.err)"
+	fi
 	seen=$(grep -c '"depth": 0' map.json) || :
 	states="$states $seen"
 	looks=$((looks + 1))
 done
 ended_well load "the guest ended"
 is "$bad" 0 "$looks looks at a running top, none of them failed"
+is "$faults" 0 "and check found no fault in any of them"
 holds "many of them" test "$looks" -ge 10
 # Each look has at least what the one before had.
 grown=$(echo "$states" | tr ' ' '\n' | uniq | wc -l)

@@ -148,8 +148,11 @@ static int open_file(struct moo_probe *p, bool share, struct cow_error *err)
 		ret = io->realpath(p->env.ctx, p->name, p->path);
 	if (ret)
 		return moo_fail(err, ret, "%s: %s", p->name, strerror(-ret));
-	if (share)
+	if (share) {
+		/* Before the header is read: what it names is not used again. */
+		io->lock(p->env.ctx, p->fd, IO_PIN);
 		return 0;
+	}
 	ret = io->lock(p->env.ctx, p->fd, IO_SHARED);
 	if (ret == -EAGAIN)
 		return moo_fail(err, -EBUSY,
@@ -173,6 +176,9 @@ int moo_probe(const char *name, bool raw, bool share, struct moo_probe **probe,
 	ret = open_file(p, share, err);
 	if (!ret)
 		ret = read_header(p, raw, err);
+	/* A file that grows meanwhile: all that its header names is there now. */
+	if (!ret && share)
+		ret = p->env.io->stat(p->env.ctx, p->fd, &p->st);
 	if (ret) {
 		moo_probe_end(p);
 		*probe = NULL;
