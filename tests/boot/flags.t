@@ -69,7 +69,7 @@ holds "S: a write is synced before it is answered" grep -q '/a.img>' syncs
 fails "without S nobody has asked for that" grep -q '/b.img>' syncs
 
 # What makes no sense
-bad='C H P P0 P1048577 S0 H256 C65536 C5C6 V3V4 V5 V Q X1 Sx'
+bad='C H M0 P P0 P1048577 S0 H256 C65536 C5C6 V3V4 V5 V Q X1 Sx'
 set --
 unit=1
 for flag in $bad; do
@@ -82,7 +82,7 @@ dmesg | grep -c 'ubd: expected'
 EOF
 ended_well wrong "the guest starts without them"
 is "$(out wrong | sed -n 1p)" "ubda " "flags that make no sense: no disk"
-is "$(out wrong | sed -n 2p)" 15 "each is told in the guest's log"
+is "$(out wrong | sed -n 2p)" 16 "each is told in the guest's log"
 holds "a geometry beyond the disk is told to the host" host_says wrong \
 	"400 cylinders of 255 heads and 63 sectors are more than the 40320 sectors"
 
@@ -92,6 +92,24 @@ disks
 sect info /dev/ubda
 EOF
 await hot ready
+# M: what is set aside for the index of a disk
+set_aside()
+{
+	before=$(mapped)
+	mconsole hot config "ubd2$1=delta.cow" >/dev/null
+	echo $(($(mapped) - before))
+	mconsole hot remove ubd2 >/dev/null
+}
+mapped()
+{
+	sed -n 's/^VmSize:[[:space:]]*\([0-9]*\) kB/\1/p' \
+		"/proc/$(guest_pid hot)/status"
+}
+one=$(set_aside M1)
+much=$(set_aside M512)
+diag "M1: $one KiB, M512: $much KiB"
+holds "M512 sets 511 MiB more aside than M1" \
+	test $((much - one)) -ge $((511 * 1024))
 like "$(mconsole hot config ubd0C5C6=a.img)" "ERR expected" "refused by config too"
 like "$(mconsole hot config ubd1P1000=new.cow,b.img)" \
 	"ERR .*multiple of 512" "P: 1000 bytes are no padding"

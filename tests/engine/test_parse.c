@@ -11,7 +11,7 @@
 
 #define NO_UNIT	"expected a device, 0 to 15 or a to p, behind \"ubd\""
 #define NO_FLAG	"expected '=' or a flag, once: R S c d t L V0 V3 V4 " \
-		"C<n> H<n> S<n> P<n>"
+		"C<n> H<n> S<n> M<n> P<n>"
 #define NO_SIGN	"expected '=' and a file"
 #define NO_FILE	"expected a file behind '='"
 #define NO_WORD	"expected sync, threads, uring, noinline or record=FILE " \
@@ -117,6 +117,7 @@ static const struct {
 	{ "0V0=f", { .raw = true, .version_given = true } },
 	{ "0V3=f", { .version = 3, .version_given = true } },
 	{ "0SV4=f", { .durable = true, .version = 4, .version_given = true } },
+	{ "0M4=f", { .index_mib = 4 } },
 	{ "0P65536=f", { .padding = 65536 } },
 	{ "0S63=f", { .geometry = { .sectors = 63 } } },
 	{ "0S255S=f", { .geometry = { .sectors = 255 }, .durable = true } },
@@ -134,6 +135,7 @@ static bool same_flags(const struct ubd_config *one,
 	       one->keep_link == other->keep_link &&
 	       one->version_given == other->version_given &&
 	       one->version == other->version &&
+	       one->index_mib == other->index_mib &&
 	       one->padding == other->padding &&
 	       one->geometry.cylinders == other->geometry.cylinders &&
 	       one->geometry.heads == other->geometry.heads &&

@@ -106,8 +106,10 @@ void ubd_host_collect(void)
 int ubd_host_open(void *arg)
 {
 	struct ubd_open *open = arg;
+	struct cow_env own = env;
 
-	return common_open(&env, &open->args, &open->file, &open->err);
+	own.index_bytes = (size_t)open->index_mib << 20;
+	return common_open(&own, &open->args, &open->file, &open->err);
 }
 
 int ubd_host_close(void *file)

@@ -496,6 +496,7 @@ __uml_help(ubd_setup,
 	   "            symbolic link too\n"
 	   "      C<n>, H<n>, S<n>  cylinders, heads, and sectors of a track, as the\n"
 	   "            HDIO_GETGEO ioctl shows them; a new version 4 file keeps them\n"
+	   "      M<n>  at most <n> MiB of memory for the index of all its layers\n"
 	   "      P<n>  in a new version 3 file, bitmap and data begin at multiples of\n"
 	   "            <n> bytes; 4096 else\n"
 	   "    <serial> is shown in sysfs; with one file only: ubd0=file,,serial\n\n"
@@ -625,6 +626,7 @@ static int ubd_open(struct ubd *dev, struct cow_error *err)
 		.padding = config->padding,
 		.lock_retry_ms = UBD_LOCK_RETRY,
 	};
+	open->index_mib = config->index_mib;
 	ret = ubd_call(ubd_host_open, open);
 	*err = open->err;
 	flags = ubd_enter();

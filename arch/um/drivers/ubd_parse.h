@@ -15,6 +15,7 @@
 #include "cow/cow.h"
 
 #define UBD_DEVICES	16
+#define UBD_INDEX_MAX	65536u	/* MiB */
 
 #define UBD_THREADS	1u	/* ubd=threads: no io_uring */
 #define UBD_URING	2u	/* ubd=uring: say so if there is none */
@@ -36,6 +37,7 @@ struct ubd_options {
  * struct ubd_config - what was asked for a device; of this one time only
  * @text: what @file and the others point into, if it is ours to free
  * @geometry: instead of what the file says; 0: not asked for
+ * @index_mib: bound on the memory for its index; 0: not asked for
  * @padding: of a V3 file to create; 0: not asked for
  */
 struct ubd_config {
@@ -52,6 +54,7 @@ struct ubd_config {
 	bool version_given;
 	unsigned int version;
 	struct cow_geometry geometry;
+	uint32_t index_mib;
 	uint32_t padding;
 };
 
