@@ -63,6 +63,10 @@ moo convert -V 0 flat.disk flat.raw
 is "$(dd if=flat.raw bs=512 skip=1 count=1 2>/dev/null | head -c 3)" moo \
 	"what stands in place is read"
 is "$(size flat.raw)" 1024000 "all of it"
+put flat.disk 4200 74
+holds "a torn header of it is mended" moo check -r all flat.disk
+moo convert -f -V 0 flat.disk mended.raw
+holds "which touches none of its data" cmp flat.raw mended.raw
 truncate -s -1 flat.disk
 refused 1 "flat.disk: it ends before" "a flat disk that is cut short" \
 	moo convert -f -V 0 flat.disk flat.raw
