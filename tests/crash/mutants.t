@@ -26,7 +26,7 @@ build()
 	rm -rf "$dir"
 	mkdir -p "$dir"
 	cp $engine/*.[ch] "$dir"
-	patch -s -p1 -d "$dir" <"$2" || return 1
+	patch -s -p1 -d "$dir" <"$2" >&2 || return 1
 	objects=
 	for o in "$obj/$engine"/*.o; do
 		part=$(basename "$o" .o)
@@ -52,7 +52,8 @@ build()
 caught()
 {
 	chain=$(sed -n 's/^Chain: //p' "$2")
-	JOBS=1 STATES=0 STOP=1 CHAIN=$chain SECONDS=300 \
+	JOBS=1 STATES=0 STOP=1 CHAIN=$chain PAIRS=1 SUBSETS=8 ORDERS=6 \
+		SEARCH_SECONDS=300 \
 		"$work/$1/search" >"$work/$1/out" || :
 	grep '^# SEQUENCE=' "$work/$1/out" | cut -c 1-160 >"$work/$1/found"
 	grep -q '^not ok 1 ' "$work/$1/out" && [ -s "$work/$1/found" ] &&
