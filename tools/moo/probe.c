@@ -177,8 +177,11 @@ int moo_probe(const char *name, bool raw, bool share, struct moo_probe **probe,
 	if (!ret)
 		ret = read_header(p, raw, err);
 	/* A file that grows meanwhile: all that its header names is there now. */
-	if (!ret && share)
+	if (!ret && share) {
 		ret = p->env.io->stat(p->env.ctx, p->fd, &p->st);
+		if (ret)
+			moo_fail(err, ret, "%s: %s", name, strerror(-ret));
+	}
 	if (ret) {
 		moo_probe_end(p);
 		*probe = NULL;

@@ -232,7 +232,7 @@ static int changed_parent(struct opening *open, const struct layer *layer,
 				"%s: its parent %s was written since, or is another file; bring the old one back",
 				layer->path, parent->path);
 	return cow_fail(open->err, -ESTALE,
-			"%s: its parent %s has changed since (size %llu, time %lld; was size %llu, time %lld); bring the old one back, or its time with touch -d @TIME",
+			"%s: its parent %s has changed since (size %llu, time %lld; was size %llu, time %lld); bring the old one back, or accept this one with moo adopt",
 			layer->path, parent->path,
 			(unsigned long long)parent->st.size,
 			(long long)parent->st.mtime_sec,
@@ -295,7 +295,7 @@ static int open_parent(struct opening *open, struct layer *layer)
 			     cow_parent_expect(layer), &parent, open->err);
 	if (ret == -ENOENT)
 		return cow_fail(open->err, ret,
-				"%s: its parent %s is missing; bring it back",
+				"%s: its parent %s is missing; bring it back, or name it with moo rebase -u",
 				layer->path, layer->hdr.parent);
 	if (ret)
 		return ret;
