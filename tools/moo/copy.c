@@ -165,7 +165,7 @@ static int write_layer(struct moo_chain *to, uint64_t offset, void *buf,
 	return change_layer(to, common_pwrite, offset, buf, len, err);
 }
 
-static int flush_layer(struct moo_chain *to, struct cow_error *err)
+int moo_flush(struct moo_chain *to, struct cow_error *err)
 {
 	return change_layer(to, common_flush, 0, NULL, 0, err);
 }
@@ -225,7 +225,7 @@ static int carry_all(struct moo_chain *from, struct moo_chain *to,
 		moo_progress_at(&progress, at);
 	}
 	if (!ret)
-		ret = flush_layer(to, err);
+		ret = moo_flush(to, err);
 	moo_progress_end(&progress);
 	return ret;
 }
@@ -277,10 +277,8 @@ static enum sector compare_sector(const uint8_t *new, const uint8_t *old)
 	return SECTOR_DATA;
 }
 
-/* Write the sectors of @new that are not those of @old. */
-static int write_difference(struct moo_chain *to, uint64_t offset,
-			    uint8_t *new, const uint8_t *old, size_t len,
-			    struct cow_error *err)
+int moo_write_difference(struct moo_chain *to, uint64_t offset, uint8_t *new,
+			 const uint8_t *old, size_t len, struct cow_error *err)
 {
 	size_t at = 0, first;
 	enum sector kind;
@@ -312,7 +310,8 @@ static int compare_next(struct moo_chain *from, struct moo_chain *to,
 	if (!ret)
 		ret = moo_chain_read(to, at, buf + COMPARE, *len, err);
 	if (!ret)
-		ret = write_difference(to, at, buf, buf + COMPARE, *len, err);
+		ret = moo_write_difference(to, at, buf, buf + COMPARE, *len,
+					   err);
 	return ret;
 }
 
