@@ -115,7 +115,11 @@ substr $image, 512 * $_, 512, pack('A508N', "more $_", $_)
 my $image2 = $image;
 substr $image2, 512 * $_, 512, "\0" x 512 for 6, 50 .. 60;
 
-my @files = qw(base v3.cow v4.cow);
+# What is V4's own over the base alone.
+my $mixed = $base;
+substr $mixed, 512 * $_, 512, "\0" x 512 for 6, 50 .. 60;
+
+my @files = qw(base same text v3.cow v4.cow);
 my %start;
 
 sub put_back {
@@ -142,6 +146,9 @@ sub begin {
 		unlink 'image';
 		utime $then, $then, $file;
 	}
+	spew('same', $base);
+	utime $then, $then, 'same';
+	must('dump', 'v4.cow', 'text');
 	$start{$_} = slurp($_) for @files;
 }
 
@@ -212,6 +219,30 @@ sub in_place_done {
 	};
 }
 
+# FILE reads as one of these.
+sub either {
+	my ($file, @data) = @_;
+
+	return sub {
+		my $is = flat($file);
+
+		return undef if grep { $_ eq $is } @data;
+		return $is =~ /does not open/ ? $is : 'it reads otherwise';
+	};
+}
+
+# FILE names PARENT.
+sub on {
+	my ($file, $parent) = @_;
+
+	return sub {
+		my (undef, $out) = run(undef, 'info', $file);
+
+		return undef if $out =~ m,^backing file: .*/\Q$parent\E$,m;
+		return "its parent is not $parent";
+	};
+}
+
 # A verb that looks: an error, or the right answer.
 sub looks {
 	my (@words) = @_;
@@ -256,12 +287,31 @@ my @verbs = (
 	['map', [qw(map --output=json v4.cow)],
 	 looks(qw(map --output=json v4.cow))],
 	['check', [qw(check v4.cow)], looks(qw(check v4.cow))],
+	['dump', [qw(dump v4.cow)], looks(qw(dump v4.cow))],
+	['restore', [qw(restore text out)], makes(cow_out($image2))],
+	['restore -f', [qw(restore -f text out)],
+	 makes(cow_out($image2), 'old')],
+	['rebase in-place, V4', [qw(rebase -b base v4.cow)],
+	 in_place('v4.cow', 'v4.cow', $image2), on('v4.cow', 'base')],
+	['rebase in-place, V3', [qw(rebase -b same v3.cow)],
+	 in_place('v3.cow', 'v3.cow', $image), on('v3.cow', 'same')],
+	['rebase -u in-place, V4', [qw(rebase -u -b base v4.cow)],
+	 either('v4.cow', $image2, $mixed), on('v4.cow', 'base')],
+	['rebase -u in-place, V3', [qw(rebase -u -b same v3.cow)],
+	 in_place('v3.cow', 'v3.cow', $image), on('v3.cow', 'same')],
+	['resize in-place', [qw(resize v4.cow 3M)],
+	 either('v4.cow', $image2, $image2 . "\0" x (0x300000 - 0x40000)),
+	 undef],
+	['resize --shrink in-place', [qw(resize --shrink v4.cow 51200)],
+	 either('v4.cow', $image2, substr($image2, 0, 51200)), undef],
+	['compact in-place', [qw(compact v4.cow)],
+	 in_place('v4.cow', 'v4.cow', $image2), undef],
 );
 
 # ---- the loop --------------------------------------------------------------
 
 my $runs = 0;
-my $looking = qr/^(info|map|check)/;
+my $looking = qr/^(info|map|check|dump)/;
 
 sub prepare {
 	my ($verb) = @_;

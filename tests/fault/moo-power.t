@@ -5,8 +5,9 @@
 # behind each system call the states are made that a disk could then hold: of
 # what no sync has hardened, in pieces of 512 bytes, none, all, each one lost,
 # each one kept, and random choices. In each state what stood there before is as
-# it was, and what is new is missing or whole. In place, moo lets the engine
-# write: that is what tests/crash is about.
+# it was, and what is new is missing or whole; what is changed in place reads as
+# before or as it is to read. Where moo lets the engine merge there is nothing
+# here: that is what tests/crash is about.
 #
 # POWER="verb, state N" plays one again and leaves the files; SEED=n.
 
@@ -372,6 +373,84 @@ for (['create -V 3 out base', $base],
 	verb($words, $words, whole('out', $content, %input));
 }
 unlink 'out';
+
+# ---- in place --------------------------------------------------------------
+
+# FILE is sound, but for leaks, and reads as one of these.
+sub reads {
+	my ($file, @contents) = @_;
+
+	return sub {
+		my $status = moo("check $file");
+
+		return "$file is not sound: " . slurp("$dir/err")
+			if $status && $status != 3;
+		return "$file can not be read"
+			if moo("convert -f -V 0 $file ../content");
+		my $content = slurp('../content');
+		return (grep { $_ eq $content } @contents) ? '' :
+			"$file is wrong";
+	};
+}
+
+sub set_out {
+	my ($commands) = @_;
+
+	for my $command (split /; /, $commands) {
+		moo($command) and die "$command: " . slurp("$dir/err");
+	}
+}
+
+my $other = $base;
+substr($other, 2 * PIECE, 20 * PIECE) = noise('other', 20);
+spew('other', $other);
+moo("dump v4.cow text") and die slurp("$dir/err");
+verb('restore', 'restore text out', whole('out', $new, %input));
+unlink 'out', 'text';
+
+for my $version (3, 4) {
+	spew('out', $input{"v$version.cow"});
+	verb("rebase, V$version", 'rebase -b other out', reads('out', $new));
+	spew('out', $input{"v$version.cow"});
+	verb("rebase -u, V$version", 'rebase -u -b other out',
+	     reads('out', $new, do {
+		my $mixed = $other;
+		substr($mixed, 5 * PIECE, 9 * PIECE) = noise('new', 9);
+		substr($mixed, 30 * PIECE, PIECE) = "\0" x PIECE;
+		$mixed;
+	     }));
+}
+
+# The first sectors stand last in the file, and what was before them is free.
+my $mixed = $other;
+substr($mixed, 24 * PIECE) = noise('more', 13);
+spew('image', $mixed);
+unlink 'out';
+set_out('convert -V 4 -b other image out; rebase -b base out; ' .
+	'resize --shrink out 12288');
+$mixed = substr($mixed, 0, 12288);
+verb('compact', 'compact out', reads('out', $mixed));
+verb('resize --shrink', 'resize --shrink out 6144',
+     reads('out', $mixed, substr($mixed, 0, 6144)));
+
+# Then by one level of the index more, and back.
+set_out('rebase -f -b image out; compact out');
+my $small = substr($mixed, 0, 6144);
+moo('resize out 2099200') and die slurp("$dir/err");
+moo('convert -f -V 0 out ../content') and die slurp("$dir/err");
+my $grown = slurp('../content');
+is(substr($grown, 0, 6144), $small, 'what was there is there');
+moo('resize --shrink out 6144') and die slurp("$dir/err");
+verb('resize', 'resize out 2099200', reads('out', $small, $grown));
+verb('resize back', 'resize --shrink out 6144', reads('out', $small, $grown));
+
+unlink 'out';
+set_out('create --flat -V 4 --size=18944 out');
+verb('resize in place', 'resize out 20480',
+     reads('out', "\0" x 18944, "\0" x 20480));
+verb('resize --shrink in place', 'resize --shrink out 4096',
+     reads('out', "\0" x 20480, "\0" x 4096));
+unlink 'out', 'image', 'other';
 cmp_ok($states, '>', 100, "$states states");
 done_testing();
 chdir '/';
