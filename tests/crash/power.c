@@ -178,8 +178,16 @@ static void look_at(struct world *w, const struct oracle *before)
 static void one_state(struct world *w, enum vdisk_policy policy, uint64_t param)
 {
 	static const char *const names[] = {
-		"none", "all", "prefix", "drop one", "keep one", "random",
-		"subset",
+		[VDISK_NONE] = "none",
+		[VDISK_ALL] = "all",
+		[VDISK_PREFIX] = "prefix",
+		[VDISK_DROP_ONE] = "drop one",
+		[VDISK_KEEP_ONE] = "keep one",
+		[VDISK_RANDOM] = "random",
+		[VDISK_MASK] = "subset",
+		[VDISK_DROP_PAIR] = "drop pair",
+		[VDISK_KEEP_PAIR] = "keep pair",
+		[VDISK_REGIONS] = "regions",
 	};
 	struct world *after;
 
@@ -195,7 +203,7 @@ static void one_state(struct world *w, enum vdisk_policy policy, uint64_t param)
 		size_t len = strlen(w->run->text);
 
 		snprintf(w->run->text + len, sizeof(w->run->text) - len,
-			 "; crash %u: %s %llu of %u pieces", after->depth,
+			 "; crash %u: %s 0x%llx of %u pieces", after->depth,
 			 names[policy], (unsigned long long)param,
 			 vdisk_unsynced(w->disk));
 	}
