@@ -21,6 +21,7 @@
 /**
  * struct mend - a repair on its way
  * @v4: the header that was written last, or is to be written next
+ * @above: free blocks below this one hold the list
  * @below: free blocks from here on are in the list
  * @page: the page of the list that is being written
  */
@@ -29,6 +30,7 @@ struct mend {
 	const struct cow_env *env;
 	int fd;
 	struct cow_disk_v4 v4;
+	uint64_t above;
 	uint64_t below;
 	struct cow_disk_page *page;
 };
@@ -43,16 +45,29 @@ static int put_header(struct mend *mend)
 
 static bool is_free(const struct mend *mend, uint64_t block)
 {
-	return block >= COW_V4_FIRST_BLOCK &&
+	return block >= mend->above &&
 	       !check_bit(mend->check->map.used, block);
 }
 
 /* The next free block downwards, or 0. */
 static uint64_t take_free(struct mend *mend)
 {
-	while (mend->below > COW_V4_FIRST_BLOCK) {
+	while (mend->below > mend->above) {
 		if (is_free(mend, --mend->below))
 			return mend->below;
+	}
+	return 0;
+}
+
+/* Upwards: what is written does not make the file longer if it need not. */
+static uint64_t take_low(struct mend *mend)
+{
+	while (mend->above < mend->below) {
+		bool found = is_free(mend, mend->above);
+
+		mend->above++;
+		if (found)
+			return mend->above - 1;
 	}
 	return 0;
 }
@@ -95,8 +110,9 @@ static int write_list(struct mend *mend)
 	uint64_t block, index = 0, next = 0;
 	int ret = 0;
 
+	mend->above = COW_V4_FIRST_BLOCK;
 	mend->below = moo_min(mend->v4.end, mend->check->map.blocks);
-	while (!ret && (block = take_free(mend))) {
+	while (!ret && (block = take_low(mend))) {
 		ret = write_page(mend, block, index++, next);
 		next = block;
 	}
