@@ -41,14 +41,27 @@ is "$(parent_of resolved.cow)" "$T/base.img" "without L the file's"
 like "$(moo info --output=json padded.cow)" '"data-offset": 131072' \
 	"P: the V3 file is aligned to it"
 
-boot kept ubd0=delta.cow ubd1C3H2S1=keep.cow <<'EOF'
+moo create --header --geometry=40/16/63 head.moo a.img
+moo create --flat --geometry=16/4/32 --size=1M flat.moo
+boot kept ubd0=delta.cow ubd1C3H2S1=keep.cow ubd2=head.moo ubd3=flat.moo <<'EOF'
 sect info /dev/ubda
 sect info /dev/ubdb
+sect info /dev/ubdc
+sect map /dev/ubdc 0 16 16
+sect put /dev/ubdd FLAT 8 8
+sect info /dev/ubdd
 EOF
 like "$(out kept | sed -n 1p)" "heads=128 sectors=63 cylinders=5" \
 	"the V4 file has kept its geometry"
 like "$(out kept | sed -n 2p)" "heads=2 sectors=1 cylinders=3" \
 	"the arguments come first"
+like "$(out kept | sed -n 3p)" "heads=16 sectors=63 cylinders=40" \
+	"the header of a raw image gives it a geometry"
+is "$(out kept | sed -n 4p)" "0+16=AAAA" "the image is the disk"
+like "$(out kept | sed -n 5p)" "heads=4 sectors=32 cylinders=16" \
+	"so does that of a flat disk"
+moo convert -V 0 flat.moo flat.img
+is "$("$SECT" map flat.img 0 16 16)" "0+8=zero 8+8=FLAT" "with its data in place"
 
 # S: the host's disk has it before the guest hears of it
 io_on_threads
