@@ -203,6 +203,16 @@ static void deep_chain(unsigned int depth)
 	rig_close(&rig, file);
 }
 
+static uint64_t holes(const char *name)
+{
+	struct stat st;
+
+	if (stat(name, &st))
+		return UINT64_MAX;
+	return st.st_blocks * 512 < st.st_size ?
+	       st.st_size - st.st_blocks * 512 : 0;
+}
+
 static void huge_disk(void)
 {
 	char base[300], top[300], snap[300];
@@ -229,6 +239,9 @@ static void huge_disk(void)
 	   (unsigned long long)file_size(snap));
 	ok(file_size(top) < 64 * MIB, "the full one %llu KiB",
 	   (unsigned long long)file_size(top) / 1024);
+	/* So it can lie on a file system that knows no holes. */
+	ok(holes(top) < 64 << 10, "of which %llu KiB are holes",
+	   (unsigned long long)holes(top) / 1024);
 }
 
 /* Blocks of old index pages are used again: the file does not grow for ever. */
