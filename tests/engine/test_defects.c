@@ -753,6 +753,35 @@ static void headers_lead_to_one_image(void)
 	is(make_header("four", "top", 1), -EINVAL, "not of a COW file");
 }
 
+static void list_of_free_blocks_leaves_a_readers_state_alone(void)
+{
+	struct common_file *file, *reader;
+	char path[BENCH_NAME];
+	struct cow_open_args args = { .name = path, .peek = true };
+	struct cow_error err = { "" };
+	int i;
+
+	bench_init(&bench);
+	bench.rig.env.index_bytes = 1;
+	file = bench_disk(&bench, 4, GIB);
+	bench_path(&bench, path, "top");
+	for (i = 0; i < 16; i++)
+		bench_put(&bench, file, i * 4 * MIB, 1, 0);
+	bench_flush(&bench, file);
+	is(common_open(&bench.rig.env, &args, &reader, &err), 0,
+	   "a reader opens the top beside its writer");
+	for (i = 0; i < 16; i++)
+		bench_put(&bench, file, i * 4 * MIB + BENCH_BLOCK, 2, 0);
+	bench_flush(&bench, file);
+	rig_close(&bench.rig, file);
+	is(read_all(reader), 16, "it sees its state when the writer has closed");
+	rig_close(&bench.rig, reader);
+	file = bench_open(&bench, "top");
+	ok(free_blocks(file) >= 16, "and %u blocks are free",
+	   free_blocks(file));
+	rig_close(&bench.rig, file);
+}
+
 int main(void)
 {
 	merge_ends_while_others_sync_all_the_time();
@@ -776,6 +805,7 @@ int main(void)
 	room_of_discarded_data_is_used_again();
 	late_reader_sees_nobody_elses_data();
 	reader_beside_a_writer_keeps_its_state();
+	list_of_free_blocks_leaves_a_readers_state_alone();
 	headers_lead_to_one_image();
 	return plan_done();
 }

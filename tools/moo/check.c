@@ -268,7 +268,7 @@ int check_raw(const struct moo_probe *probe)
 static int check_probe(const struct moo_probe *probe,
 		       const struct moo_args *args, struct cow_error *err)
 {
-	struct check check = { .probe = probe };
+	struct check check = { .probe = probe, .share = args->share };
 	int ret;
 
 	if (probe->hdr.format == COW_RAW)

@@ -37,6 +37,7 @@ struct check_map {
 /**
  * struct check - what was found in one file
  * @probe: the file
+ * @share: somebody may be writing it
  * @corruptions: places where it, or what it says of its chain, is wrong
  * @lasting: how many of those in the file itself nothing would mend
  * @mend: sum of CHECK_*: what would mend the others
@@ -54,6 +55,7 @@ struct check_map {
  */
 struct check {
 	const struct moo_probe *probe;
+	bool share;
 	uint64_t corruptions;
 	uint64_t lasting;
 	unsigned int mend;

@@ -253,6 +253,15 @@ static int walk_index(struct check *check, struct cow_error *err)
 
 /* ---- header ------------------------------------------------------------ */
 
+/* Beside a writer the other slot may have become the one in force meanwhile. */
+static bool fits(const struct check *check, const struct cow_disk_v4 *other)
+{
+	uint64_t now = check->probe->hdr.v4.generation;
+
+	return other->generation + 1 == now ||
+	       (check->share && other->generation > now);
+}
+
 static void check_other(struct check *check, const struct cow_disk_v4 *other)
 {
 	const struct cow_disk_v4 *now = &check->probe->hdr.v4;
@@ -260,7 +269,7 @@ static void check_other(struct check *check, const struct cow_disk_v4 *other)
 	if (memcmp(other->uuid, now->uuid, sizeof(now->uuid)))
 		check_found(check, CHECK_SLOT,
 			    "its header slots are those of two files");
-	else if (other->generation + 1 != now->generation)
+	else if (!fits(check, other))
 		check_found(check, CHECK_SLOT,
 			    "its header slots have generations %llu and %llu",
 			    (unsigned long long)now->generation,

@@ -109,6 +109,7 @@ struct ipage_cache {
 	unsigned int count;
 	unsigned int used;	/* of pages[], handed out at least once */
 	unsigned int dirty;
+	unsigned int spare;	/* free or evictable */
 	unsigned int hash_mask;
 	struct ipage **hash;
 	struct ipage *free;
@@ -231,6 +232,7 @@ struct commit {
  * @given, @leaving, @settled, @grace: see room.c
  * @pool: free
  * @list: what a layer that comes to rest writes down
+ * @list_page, @list_pages: where it writes that down
  * @loaded: what the file's list named
  * @asking: is anything pinned?
  * @asked: generation of the header for which that was asked last
@@ -247,6 +249,8 @@ struct room {
 	struct extents pool;
 	struct extents spare;
 	struct extents list;
+	uint64_t list_page;
+	unsigned int list_pages;
 	struct extents loaded;
 	bool asking;
 	uint64_t asked;

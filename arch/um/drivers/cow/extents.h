@@ -44,6 +44,11 @@ static inline bool cow_extents_empty(const struct extents *set)
 	return set->first == set->end;
 }
 
+static inline unsigned int cow_extents_count(const struct extents *set)
+{
+	return set->end - set->first;
+}
+
 static inline void cow_extents_clear(struct extents *set)
 {
 	set->first = 0;

@@ -173,6 +173,7 @@ _Static_assert(offsetof(struct cow_disk_v4, free_list) == 256, "256");
  */
 #define COW_LIST_LEVEL		255u
 #define COW_PAGE_ENTRIES	504u
+#define COW_LIST_ROOM		(COW_PAGE_ENTRIES - 1)	/* entry 0: next page */
 
 struct cow_disk_page {
 	uint32_t magic;

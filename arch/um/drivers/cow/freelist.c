@@ -4,11 +4,12 @@
  *
  * Duty: store the list when a layer comes to rest, take it over when it is
  * written again, so that nothing leaks but by a crash. May block, and then the
- * engine's thread is at work meanwhile: of its sets only room.list is used here,
- * or, before the layer is written, room.loaded and room.given.
+ * engine's thread is at work meanwhile: of its sets only room.list and its pages are
+ * used here, or, before the layer is written, room.loaded and room.given.
  *
  * Invariants:
- *  - The list is stored in free blocks, durably, before a header refers to it.
+ *  - The list is stored in free blocks that no reader can have pinned, durably,
+ *    before a header refers to it.
  *  - A list that was taken over stays in the durable header until the next
  *    commit. That is no harm: blocks that are used meanwhile belong to nobody
  *    by that header, and the list's own blocks are not used before the next one
@@ -16,9 +17,6 @@
  */
 #include <string.h>
 #include "engine.h"
-
-/* Entry 0 leads to the next page of the list. */
-#define LIST_ROOM	(COW_PAGE_ENTRIES - 1)
 
 static bool sane(const struct layer *layer, uint64_t block, uint64_t count)
 {
@@ -28,19 +26,20 @@ static bool sane(const struct layer *layer, uint64_t block, uint64_t count)
 
 /* ---- storing ----------------------------------------------------------- */
 
-/* Write one page, in a free block of its own, that names up to LIST_ROOM. */
+/* Write one page, which names up to COW_LIST_ROOM of the extents. */
 static int store_page(struct layer *layer, struct cow_disk_page *page,
 		      uint64_t index, uint64_t *next)
 {
 	const struct cow_env *env = &layer->chain->env;
 	struct extents *list = &layer->room->list;
-	uint64_t block = cow_extents_take_last(list);
+	uint64_t block = layer->room->list_page++;
 	unsigned int i;
 	int ret;
 
+	layer->room->list_pages--;
 	memset(page, 0, sizeof(*page));
 	page->entry[0] = cow_be64(*next << COW_ENTRY_SHIFT);
-	for (i = 1; i <= LIST_ROOM && !cow_extents_empty(list); i++) {
+	for (i = 1; i <= COW_LIST_ROOM && !cow_extents_empty(list); i++) {
 		const struct extent *ext = &list->ext[--list->end];
 
 		page->entry[i] = cow_be64(ext->start << COW_ENTRY_SHIFT |
@@ -59,16 +58,14 @@ int cow_free_store(struct layer *layer)
 	const struct cow_env *env = &layer->chain->env;
 	struct cow_disk_page *page;
 	uint64_t index = 0, next = 0;
-	struct extents *list;
 	int ret = 0;
 
-	if (!layer->room || cow_extents_empty(&layer->room->list))
+	if (!layer->room || !layer->room->list_pages)
 		return 0;
-	list = &layer->room->list;
 	page = env->alloc(sizeof(*page));
 	if (!page)
 		return -ENOMEM;
-	while (!ret && !cow_extents_empty(list))
+	while (!ret && layer->room->list_pages)
 		ret = store_page(layer, page, index++, &next);
 	env->free(page, sizeof(*page));
 	if (!ret)
@@ -99,7 +96,7 @@ static void take_page(struct layer *layer, const struct cow_disk_page *page)
 	struct extents *loaded = &layer->room->loaded;
 	unsigned int i;
 
-	for (i = 1; i <= LIST_ROOM; i++) {
+	for (i = 1; i <= COW_LIST_ROOM; i++) {
 		uint64_t entry = cow_be64(page->entry[i]);
 		uint64_t block = entry >> COW_ENTRY_SHIFT;
 		uint32_t count = (entry & COW_ENTRY_STATES) + 1;
@@ -149,8 +146,7 @@ void cow_free_close(struct layer *layer)
 	struct cow_disk_v4 v4;
 	int ret;
 
-	if (!layer->room || cow_extents_empty(&layer->room->list) ||
-	    cow_free_store(layer))
+	if (!layer->room || !layer->room->list_pages || cow_free_store(layer))
 		return;
 	layer->hdr.v4.generation++;
 	v4 = layer->hdr.v4;

@@ -216,6 +216,30 @@ void cow_room_durable(struct layer *layer)
 	grace_begin(layer);
 }
 
+/*
+ * Blocks in sequence for the pages of the list itself: of the pool, or behind all
+ * others. A reader beside us may have pinned a header that still refers to any of
+ * the rest.
+ */
+static void take_list_pages(struct layer *layer)
+{
+	struct room *room = layer->room;
+	struct extents *pool = &room->pool;
+	unsigned int i, extents;
+
+	extents = cow_extents_count(&room->list) + cow_extents_count(pool);
+	room->list_pages = (extents + COW_LIST_ROOM - 1) / COW_LIST_ROOM;
+	if (cow_extents_empty(pool) ||
+	    pool->ext[pool->first].count < room->list_pages) {
+		room->list_page = layer->hdr.v4.end;
+		layer->hdr.v4.end += room->list_pages;
+		return;
+	}
+	room->list_page = pool->ext[pool->first].start;
+	for (i = 0; i < room->list_pages; i++)
+		cow_extents_take_first(pool);
+}
+
 void cow_room_collect(struct layer *layer, bool commit_follows)
 {
 	struct room *room = layer->room;
@@ -226,6 +250,7 @@ void cow_room_collect(struct layer *layer, bool commit_follows)
 	cow_extents_move(&room->list, &room->leaving);
 	cow_extents_move(&room->list, &room->settled);
 	cow_extents_move(&room->list, &room->loaded);
+	take_list_pages(layer);
 	cow_extents_move(&room->list, &room->pool);
 }
 
