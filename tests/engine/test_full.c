@@ -8,9 +8,11 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bench.h"
+#include "io.h"
 #include "tap.h"
 
 #define GIB		(1ull << 30)
@@ -162,6 +164,68 @@ static void no_room_for_index_pages(bool async)
 	rig_close(&bench.rig, file);
 }
 
+/* ---- writes all over a large disk --------------------------------------- */
+
+#define LARGE		(16384 * GIB)
+#define WRITERS		64u
+#define EVENTS		20000u
+#define READS_AT_ONCE	(WRITERS * 64)
+
+static unsigned int reads;
+
+/* Index pages are in the host's memory; all else takes its time. */
+static int reads_at_once(void *ctx, struct io_desc *desc)
+{
+	if (desc->op != IO_READ)
+		return bench.submit(ctx, desc);
+	/* The engine goes round and round, and nothing else gets its turn. */
+	if (++reads == READS_AT_ONCE) {
+		ok(false, "index pages push one another out for ever");
+		exit(1);
+	}
+	return cow_io_sync.submit(NULL, desc);
+}
+
+static void write_somewhere(struct bench_io *io, struct common_file *file)
+{
+	static uint8_t buf[BENCH_BLOCK];
+	uint64_t block = tap_random(&bench.rig.seed) % (LARGE / BENCH_BLOCK);
+
+	bench_start(io, file, COMMON_WRITE, buf, block * BENCH_BLOCK,
+		    sizeof(buf), 0);
+}
+
+static void writes_that_need_two_pages_each_find_them(void)
+{
+	static struct bench_io io[WRITERS];
+	struct common_file *file;
+	unsigned int i, n, written = 0;
+
+	bench_init(&bench);
+	bench.rig.env.index_bytes = 1;
+	file = bench_disk(&bench, 4, LARGE);
+	bench.ops.submit = reads_at_once;
+	bench.rig.async = true;
+	for (i = 0; i < WRITERS; i++)
+		write_somewhere(&io[i], file);
+	for (n = 0; n < EVENTS; n++) {
+		reads = 0;
+		if (!rig_pump(&bench.rig))
+			cow_background(file);
+		for (i = 0; i < WRITERS; i++) {
+			if (!io[i].over)
+				continue;
+			written += !io[i].result;
+			write_somewhere(&io[i], file);
+		}
+	}
+	ok(written > EVENTS / 8, "%u writes all over a large disk are answered",
+	   written);
+	bench.ops.submit = bench.submit;
+	bench.rig.async = false;
+	rig_close(&bench.rig, file);
+}
+
 int main(void)
 {
 	writes_that_a_snapshot_waits_for_get_index_pages();
@@ -169,5 +233,6 @@ int main(void)
 	sync_failed_for_good(true);
 	no_room_for_index_pages(false);
 	no_room_for_index_pages(true);
+	writes_that_need_two_pages_each_find_them();
 	return plan_done();
 }

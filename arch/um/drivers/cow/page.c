@@ -5,9 +5,14 @@
  *
  * Duty: find, load and evict pages; keep the count of dirty ones.
  *
- * Invariants: a page is on the LRU list exactly when it is valid, clean, has no
- * children in memory, no pins and no waiters. So whatever a commit or a
- * request under way needs stays, and a commit never has to load a page.
+ * Invariants:
+ *  - A page is on the LRU list exactly when it is valid, clean, has no children in
+ *    memory, no pins and no waiters. So whatever a commit or a request under way
+ *    needs stays, and a commit never has to load a page.
+ *  - Who waits for room is called when there is more of it, not when a page took
+ *    the place of another; and a page above a leaf is brought only if there is room
+ *    for those below it. Else two that wait would push out one another's pages for
+ *    ever, where the host answers at once.
  */
 #include <string.h>
 #include "engine.h"
@@ -22,6 +27,11 @@ static unsigned int page_hash(const struct ipage_cache *cache,
 
 	h *= 0xff51afd7ed558ccdull;
 	return (h >> 33) & cache->hash_mask;
+}
+
+static unsigned int page_level(const struct layer *layer, uint64_t key)
+{
+	return layer->ops == &cow_isam_ops ? key >> 56 : 0;
 }
 
 int cow_cache_init(struct chain *chain, size_t bytes)
@@ -69,6 +79,7 @@ static void lru_remove(struct ipage *page)
 	page->prev->next = page->next;
 	page->next->prev = page->prev;
 	page->listed = false;
+	page->layer->chain->cache.spare--;
 }
 
 static bool evictable(const struct ipage *page)
@@ -78,7 +89,7 @@ static bool evictable(const struct ipage *page)
 }
 
 /* Put @page where its state says: newest on the LRU list, or off it. */
-static void lru_update(struct ipage *page)
+static void lru_place(struct ipage *page)
 {
 	struct ipage_cache *cache = &page->layer->chain->cache;
 
@@ -90,7 +101,17 @@ static void lru_update(struct ipage *page)
 	page->prev->next = page;
 	cache->lru.prev = page;
 	page->listed = true;
-	cow_wake(cache->chain, &cache->waiters, 0);
+	cache->spare++;
+}
+
+/* The same, where it may have become evictable just now. */
+static void lru_update(struct ipage *page)
+{
+	struct ipage_cache *cache = &page->layer->chain->cache;
+
+	lru_place(page);
+	if (page->listed)
+		cow_wake(cache->chain, &cache->waiters, 0);
 }
 
 static void unhash(struct ipage_cache *cache, struct ipage *page)
@@ -111,13 +132,12 @@ struct ipage *cow_page_find(struct layer *layer, uint64_t key)
 	while (page && (page->layer != layer || page->key != key))
 		page = page->hash_next;
 	if (page && page->listed && page != cache->lru.prev)
-		lru_update(page);
+		lru_place(page);
 	return page;
 }
 
-void cow_page_drop(struct ipage *page)
+static void evict(struct ipage_cache *cache, struct ipage *page)
 {
-	struct ipage_cache *cache = &page->layer->chain->cache;
 	struct ipage *parent = page->parent;
 
 	lru_remove(page);
@@ -126,11 +146,25 @@ void cow_page_drop(struct ipage *page)
 	page->parent = NULL;
 	page->next = cache->free;
 	cache->free = page;
+	cache->spare++;
 	if (parent) {
 		parent->children--;
-		lru_update(parent);
+		lru_place(parent);
 	}
+}
+
+void cow_page_drop(struct ipage *page)
+{
+	struct ipage_cache *cache = &page->layer->chain->cache;
+
+	evict(cache, page);
 	cow_wake(cache->chain, &cache->waiters, 0);
+}
+
+/* Is there room for @n pages, those included that can be evicted? */
+static bool has_room(const struct ipage_cache *cache, unsigned int n)
+{
+	return cache->count - cache->used + cache->spare >= n;
 }
 
 static struct ipage *take_free(struct ipage_cache *cache)
@@ -144,10 +178,12 @@ static struct ipage *take_free(struct ipage_cache *cache)
 		return page;
 	}
 	if (!cache->free && cache->lru.next != &cache->lru)
-		cow_page_drop(cache->lru.next);
+		evict(cache, cache->lru.next);
 	page = cache->free;
-	if (page)
+	if (page) {
 		cache->free = page->next;
+		cache->spare--;
+	}
 	return page;
 }
 
@@ -155,8 +191,8 @@ struct ipage *cow_page_new(struct layer *layer, uint64_t key,
 			   struct ipage *parent)
 {
 	struct ipage_cache *cache = &layer->chain->cache;
+	struct ipage *page = NULL;
 	struct ipage **head;
-	struct ipage *page;
 	uint8_t *data;
 
 	/* Held first: making room must not evict the parent. */
@@ -164,11 +200,12 @@ struct ipage *cow_page_new(struct layer *layer, uint64_t key,
 		parent->children++;
 		lru_remove(parent);
 	}
-	page = take_free(cache);
+	if (has_room(cache, page_level(layer, key) + 1))
+		page = take_free(cache);
 	if (!page) {
 		if (parent) {
 			parent->children--;
-			lru_update(parent);
+			lru_place(parent);
 		}
 		return NULL;
 	}
@@ -220,6 +257,8 @@ static void load_done(struct io_desc *io)
 	/* Those who waited are told; who comes later tries again. */
 	if (load_result(page, io->result))
 		cow_page_drop(page);
+	else
+		cow_wake(layer->chain, &layer->chain->cache.waiters, 0);
 	layer_idle(layer);
 	cow_run(layer->chain);
 }
@@ -252,13 +291,13 @@ int cow_page_load(struct ipage *page, uint64_t offset, size_t len, size_t need)
 void cow_page_valid(struct ipage *page)
 {
 	page->state = IPAGE_VALID;
-	lru_update(page);
+	lru_place(page);
 }
 
 void cow_page_dirty(struct ipage *page)
 {
 	struct layer *layer = page->layer;
-	unsigned int level = layer->ops == &cow_isam_ops ? page->key >> 56 : 0;
+	unsigned int level = page_level(layer, page->key);
 
 	if (page->dirty)
 		return;
