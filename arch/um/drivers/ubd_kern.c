@@ -102,15 +102,27 @@ unsigned long ubd_enter(void)
 	return flags;
 }
 
+/* Most requests end well, and cost less to end together. */
+static void ubd_end_one(struct request *rq, int result,
+			struct io_comp_batch *batch)
+{
+	if (!blk_mq_add_to_batch(rq, batch, result != 0,
+				 blk_mq_end_request_batch))
+		blk_mq_end_request(rq, errno_to_blk_status(result));
+}
+
 static void ubd_end(struct ubd_request *list)
 {
+	DEFINE_IO_COMP_BATCH(batch);
+
 	while (list) {
 		struct ubd_request *ur = list;
 
 		list = ur->next;
-		blk_mq_end_request(blk_mq_rq_from_pdu(ur),
-				   errno_to_blk_status(ur->io.result));
+		ubd_end_one(blk_mq_rq_from_pdu(ur), ur->io.result, &batch);
 	}
+	if (!rq_list_empty(&batch.req_list))
+		blk_mq_end_request_batch(&batch);
 }
 
 static void ubd_leave_unkicked(unsigned long flags)
@@ -336,6 +348,38 @@ static blk_status_t ubd_queue_rq(struct blk_mq_hw_ctx *hctx,
 	return BLK_STS_OK;
 }
 
+/*
+ * A batch enters the engine once. What the engine has no memory for goes back
+ * to the block layer, to come again one by one.
+ */
+static void ubd_queue_rqs(struct rq_list *rqlist)
+{
+	struct rq_list left = {};
+	struct request *rq;
+	unsigned long flags;
+
+	flags = ubd_enter();
+	while ((rq = rq_list_pop(rqlist))) {
+		struct ubd_request *ur = blk_mq_rq_to_pdu(rq);
+		int ret = ubd_prepare(ur, rq);
+
+		if (!ret)
+			ret = ubd_submit(rq->q->queuedata, rq, &ur->io);
+		if (ret == -EAGAIN) {
+			rq_list_add_tail(&left, rq);
+			continue;
+		}
+		/* Nobody ends it before the lock is dropped. */
+		blk_mq_start_request(rq);
+		if (ret == -EINPROGRESS)
+			continue;
+		ur->io.result = ret;
+		ubd_request_done(&ur->io);
+	}
+	ubd_leave(flags);
+	*rqlist = left;
+}
+
 /* The last of a batch was not the one announced as such. */
 static void ubd_commit_rqs(struct blk_mq_hw_ctx *hctx)
 {
@@ -344,6 +388,7 @@ static void ubd_commit_rqs(struct blk_mq_hw_ctx *hctx)
 
 static const struct blk_mq_ops ubd_mq_ops = {
 	.queue_rq = ubd_queue_rq,
+	.queue_rqs = ubd_queue_rqs,
 	.commit_rqs = ubd_commit_rqs,
 };
 
@@ -773,7 +818,8 @@ static int ubd_add_queue(struct ubd *dev)
 		.queue_depth = UBD_DEPTH,
 		.numa_node = NUMA_NO_NODE,
 		.cmd_size = sizeof(struct ubd_request),
-		.flags = BLK_MQ_F_SHOULD_MERGE,
+		/* The host puts requests in order, as it does for loop. */
+		.flags = BLK_MQ_F_SHOULD_MERGE | BLK_MQ_F_NO_SCHED_BY_DEFAULT,
 	};
 	ret = blk_mq_alloc_tag_set(&dev->tags);
 	if (ret)
