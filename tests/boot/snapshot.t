@@ -5,6 +5,7 @@
 ours_only
 need uml_mconsole
 need_moo
+need_strace
 
 pattern base.img BASE 524288
 pattern fixed.img BASE 64
@@ -134,11 +135,15 @@ refused "unsnapshot ubda" "force" "the delta of the start needs force"
 like "$(mconsole guest snapshot "ubda=big.cow")" "^OK ubda: " "once more"
 go d
 await guest big
+# The host copies slowly while the merge is to be seen under way.
+trace guest copies -e trace=copy_file_range \
+	-e inject=copy_file_range:delay_enter=200000
 like "$(mconsole guest unsnapshot ubda nowait)" "^OK ubda: " "nowait answers"
 like "$(mconsole guest snapshot ubda=x.cow)" "^ERR ubda: .*under way" \
 	"a snapshot meanwhile is refused"
 like "$(mconsole guest unsnapshot ubda)" "^ERR ubda: .*under way" \
 	"another unsnapshot, too"
+untrace
 go big
 await guest end
 merged()
