@@ -413,14 +413,14 @@ void cow_sub_submit(struct sub *sub);
 
 /* ---- who owns what, remembered ----------------------------------------- */
 
-#define OWNER_GRANULE	64u	/* sectors */
+#define OWNER_BLOCKS	64u	/* of a line: 256 KiB */
 #define OWNER_UNKNOWN	0xffffu
-#define OWNER_LINES	4096u
+#define OWNER_LINES	8192u	/* 2 GiB */
 
 struct owner_line {
-	uint64_t tag;		/* granule number + 1 */
+	uint64_t tag;		/* number of the stretch of OWNER_BLOCKS, + 1 */
 	uint64_t epoch;
-	uint16_t owner[OWNER_GRANULE];
+	uint16_t owner[OWNER_BLOCKS];
 };
 
 struct owner_cache {

@@ -11,7 +11,7 @@
 #include <string.h>
 #include "engine.h"
 
-#define REMEMBER_LINES	32u	/* at once: a request of 1 MiB */
+#define REMEMBER_BLOCKS	256u	/* at once: a request of 1 MiB */
 
 unsigned int cow_rank(const struct layer *layer)
 {
@@ -43,68 +43,58 @@ static struct layer *settled(const struct chain *chain)
 	return layer;
 }
 
-static struct owner_line *owner_line(struct chain *chain, uint64_t sector)
+/* The line for a block: nothing is known of it if it is another's. */
+static struct owner_line *line_of(struct chain *chain, uint64_t block)
 {
-	uint64_t granule = sector / OWNER_GRANULE;
-	struct owner_line *line;
+	return &chain->owners.lines[block / OWNER_BLOCKS % OWNER_LINES];
+}
 
-	line = &chain->owners.lines[granule % OWNER_LINES];
-	if (line->tag == granule + 1 && line->epoch == chain->owners.epoch)
-		return line;
-	return NULL;
+static bool line_valid(const struct chain *chain, const struct owner_line *line,
+		       uint64_t block)
+{
+	return line->tag == block / OWNER_BLOCKS + 1 &&
+	       line->epoch == chain->owners.epoch;
 }
 
 static uint16_t known_owner(struct chain *chain, uint64_t sector)
 {
-	struct owner_line *line = owner_line(chain, sector);
+	uint64_t block = sector / COW_BLOCK_SECTORS;
+	struct owner_line *line = line_of(chain, block);
 
-	return line ? line->owner[sector % OWNER_GRANULE] : OWNER_UNKNOWN;
+	return line_valid(chain, line, block) ?
+	       line->owner[block % OWNER_BLOCKS] : OWNER_UNKNOWN;
 }
 
 /* How far, at most @count sectors, the cache knows the same owner. */
 static uint64_t known_length(struct chain *chain, uint64_t sector,
 			     uint64_t count, uint16_t owner)
 {
-	uint64_t n = 0;
+	uint64_t n = COW_BLOCK_SECTORS - sector % COW_BLOCK_SECTORS;
 
-	while (n < count) {
-		struct owner_line *line = owner_line(chain, sector + n);
-		unsigned int i = (sector + n) % OWNER_GRANULE;
-
-		if (!line)
-			break;
-		while (n < count && i < OWNER_GRANULE &&
-		       line->owner[i] == owner) {
-			i++;
-			n++;
-		}
-		if (i < OWNER_GRANULE)
-			break;
-	}
-	return n;
+	while (n < count && known_owner(chain, sector + n) == owner)
+		n += COW_BLOCK_SECTORS;
+	return n < count ? n : count;
 }
 
+/* Whole blocks only: one with several owners is asked about each time. */
 static void remember(struct chain *chain, const struct cow_run *run,
 		     uint16_t owner)
 {
-	uint64_t sector = run->sector;
-	uint64_t end = sector + run->count;
-	uint64_t room = (uint64_t)REMEMBER_LINES * OWNER_GRANULE;
+	uint64_t block = (run->sector + COW_BLOCK_SECTORS - 1) /
+			 COW_BLOCK_SECTORS;
+	uint64_t end = (run->sector + run->count) / COW_BLOCK_SECTORS;
 
-	if (end - sector > room)
-		end = sector + room;
-	for (; sector < end; sector++) {
-		uint64_t granule = sector / OWNER_GRANULE;
-		struct owner_line *line;
+	if (end > block + REMEMBER_BLOCKS)
+		end = block + REMEMBER_BLOCKS;
+	for (; block < end; block++) {
+		struct owner_line *line = line_of(chain, block);
 
-		line = &chain->owners.lines[granule % OWNER_LINES];
-		if (line->tag != granule + 1 ||
-		    line->epoch != chain->owners.epoch) {
+		if (!line_valid(chain, line, block)) {
 			memset(line->owner, 0xff, sizeof(line->owner));
-			line->tag = granule + 1;
+			line->tag = block / OWNER_BLOCKS + 1;
 			line->epoch = chain->owners.epoch;
 		}
-		line->owner[sector % OWNER_GRANULE] = owner;
+		line->owner[block % OWNER_BLOCKS] = owner;
 	}
 }
 
