@@ -847,8 +847,8 @@ static int v_lock(void *ctx, int fd, enum io_lock lock)
 	struct file *file = file_of(disk, fd);
 	int i;
 
-	/* Nobody reads beside a writer here. */
-	if (lock == IO_PIN || lock == IO_PINNED)
+	/* Nobody reads beside a writer here, and one at most seals. */
+	if (lock == IO_PIN || lock == IO_PINNED || lock == IO_SEAL)
 		return 0;
 	if (lock == IO_EXCLUSIVE && !(disk->fd[fd].flags & IO_OPEN_WRITE))
 		return -EBADF;

@@ -657,7 +657,12 @@ static struct cow_disk_v4 make_v4(void)
 			  .birth_nsec = 1 },
 		.cylinders = 1, .heads = 255, .sectors = 63,
 		.free_list = 99,
-		.reserved1 = { [247] = 0xee },
+		.ro_compatible = COW_RO_SEALED,
+		.seal = 95,
+		.seal_pages = 4,
+		.sealed = 3,
+		.seal_content = 16,
+		.reserved1 = { [215] = 0xee },
 	};
 
 	return v4;
@@ -729,7 +734,8 @@ static const struct field v4_fields[] = {
 	V32(parent_mtime_nsec), V32(parent.copy), V32(parent.len),
 	V32(successor.copy), V32(successor.len), V64(self.dev), V64(self.ino),
 	V64(self.birth_sec), V32(self.birth_nsec), V32(cylinders), V32(heads),
-	V32(sectors), V64(free_list), { 0 },
+	V32(sectors), V64(free_list), V64(seal), V64(seal_pages), V64(sealed),
+	V64(seal_content), { 0 },
 };
 
 /* Put @value into a sealed slot and seal it again, without our own code. */
@@ -769,6 +775,10 @@ static const char *v4_out_of_range(const struct cow_disk_v4 *v4)
 	if (v4->parent_mtime_nsec > 999999999 ||
 	    v4->self.birth_nsec > 999999999 || v4->parent_size > INT64_MAX)
 		return "identity";
+	if (v4->ro_compatible & 1 &&
+	    (v4->seal < 8 || v4->seal >= v4->end || !v4->seal_pages ||
+	     v4->seal_pages > v4->end - v4->seal))
+		return "seal";
 	if (v4->cylinders > 65535 || v4->heads > 255 || v4->sectors > 255)
 		return "geometry";
 	return NULL;
@@ -812,6 +822,21 @@ static const struct {
 	{ "incompatible", UINT64_C(1) << 63, -ENOTSUP },
 	{ "compatible", UINT64_MAX, 0 },
 	{ "ro_compatible", UINT64_MAX, 0 },
+	{ "ro_compatible", 0, 0 },
+	{ "seal", 0, -EINVAL },
+	{ "seal", 7, -EINVAL },
+	{ "seal", 8, 0 },
+	{ "seal", 96, 0 },
+	{ "seal", 97, -EINVAL },
+	{ "seal", 100, -EINVAL },
+	{ "seal", UINT64_MAX, -EINVAL },
+	{ "seal_pages", 0, -EINVAL },
+	{ "seal_pages", 1, 0 },
+	{ "seal_pages", 5, 0 },
+	{ "seal_pages", 6, -EINVAL },
+	{ "seal_pages", UINT64_MAX, -EINVAL },
+	{ "sealed", UINT64_MAX, 0 },
+	{ "seal_content", UINT64_MAX, 0 },
 	{ "size", 0, -EINVAL },
 	{ "size", 511, -EINVAL },
 	{ "size", 17 * 512, 0 },
@@ -902,9 +927,26 @@ static void test_v4_kinds(void)
 	v4.root = 0;
 	v4.levels = 0;
 	v4.free_list = 0;
+	cow_v4_unseal(&v4);
 	is(parse_v4(&v4, &back), -EINVAL, "V4: a disk that owns a part");
 	v4.owned = v4.size >> COW_SECTOR_SHIFT;
 	is(parse_v4(&v4, &back), 0, "V4: a disk");
+	v4.ro_compatible = COW_RO_SEALED;
+	v4.seal_pages = 1;
+	v4.seal = 100 + 256;
+	is(parse_v4(&v4, &back), 0, "V4: a seal behind the disk");
+	v4.seal--;
+	is(parse_v4(&v4, &back), -EINVAL, "V4: a seal in the disk");
+	v4.size -= 512;
+	v4.owned--;
+	is(parse_v4(&v4, &back), -EINVAL, "V4: a seal in its last block");
+	v4.seal = INT64_MAX >> COW_BLOCK_SHIFT;
+	is(parse_v4(&v4, &back), -EINVAL, "V4: a seal behind 2^63");
+	v4.seal--;
+	is(parse_v4(&v4, &back), 0, "V4: a seal right before that");
+	v4.ro_compatible = 2;
+	v4.seal = 1;
+	is(parse_v4(&v4, &back), 0, "V4: no seal, but what is reserved");
 	v4.end = 1ull << 48;
 	v4.size = INT64_MAX / 512 * 512;
 	v4.owned = v4.size >> COW_SECTOR_SHIFT;

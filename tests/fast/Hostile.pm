@@ -18,6 +18,7 @@ use Files;
 
 our @EXPORT = qw(slurp spew append names state_of changes make_base seal
 		 v1_image v2_image v3_image v3_broken_image v4_image v4_name
+		 v4_sealed_image
 		 v4_child v4_link
 		 $dir $here $sectors $size $then $base $good %own $uuid %v4_at);
 
@@ -130,7 +131,7 @@ sub v3_broken_image {
 
 # V4: leaf in block 8, data from block 9 on; slot 1 was never written.
 our $uuid = 'sixteen bytes id';
-our %v4_at = (slot => 0, name => 2 * 4096, leaf => 8 * 4096);
+our %v4_at = (slot => 0, name => 2 * 4096, leaf => 8 * 4096, seal => 11 * 4096);
 
 sub v4_name {
 	my ($name) = @_;
@@ -183,6 +184,28 @@ sub v4_image {
 	}
 	seal(\$image, 0, 512, 8);
 	seal(\$image, $v4_at{leaf}, 4096, 4);
+	return $image;
+}
+
+# The same with a seal, of blocks 0 and 9 of the disk, in block 11.
+sub v4_sealed_image {
+	my $image = v4_image();
+	my @run = map {
+		my $data = '';
+
+		for my $n (0 .. 7) {
+			$data .= $own{8 * $_ + $n} // "\0" x 512;
+		}
+		($_ << 12 | 1, crc32c($data) << 32);
+	} 0, 9;
+
+	substr $image, 40, 8, pack 'Q>', 1;
+	substr $image, 96, 8, pack 'Q>', 12;
+	substr $image, 264, 32, pack 'Q>4', 11, 1, 2, 1;
+	$image .= pack 'N2 Q>3 N2 a16 Q> Q>504', 0x4f4f4f49, 0, 2, 0, 11, 254,
+		0, $uuid, 0, @run, (0) x 500;
+	seal(\$image, 0, 512, 8);
+	seal(\$image, $v4_at{seal}, 4096, 4);
 	return $image;
 }
 

@@ -3,8 +3,8 @@
  * moo check - is a file sound?
  *
  * Duty: header, names and chain; the parts behind the header are looked at in
- * check_bitmap.c, check_v4.c and check_list.c, and mended in repair.c. Exit
- * codes and JSON are those of qemu-img check.
+ * check_bitmap.c, check_v4.c, check_seal.c and check_list.c, and mended in
+ * repair.c. Exit codes and JSON are those of qemu-img check.
  *
  * Invariant: nothing is written without -r.
  */
@@ -19,6 +19,7 @@
 #define TELL	50
 
 static const struct moo_use uses[] = {
+	{ MOO_OPT_DATA, "FILE is sealed: compare its data, too" },
 	{ MOO_OPT_OUTPUT, "human (the default) or json, as qemu-img check has it" },
 	{ MOO_OPT_REPAIR, "leaks: give back what nothing uses;\n"
 			  "all: mend also all else that can be mended without\n"
@@ -148,6 +149,10 @@ static void show_json(const struct check *check)
 	json_number(&json, "image-end-offset", check->end);
 	json_number(&json, "corruptions", check->corruptions);
 	json_number(&json, "leaks", check->leaks);
+	if (check->data) {
+		json_number(&json, "verified-clusters", check->verified);
+		json_number(&json, "bad-clusters", check->bad);
+	}
 	if (check->fixed) {
 		json_number(&json, "corruptions-fixed",
 			    check->corruptions_fixed);
@@ -205,6 +210,10 @@ static void show_text(const struct check *check)
 		       (unsigned long long)check->leaks, of_leaks(check));
 	if (!check->corruptions && !check->leaks)
 		puts("No errors were found.");
+	if (check->data)
+		printf("%llu blocks of data were held against the seal; %llu are not what was sealed.\n",
+		       (unsigned long long)check->verified,
+		       (unsigned long long)check->bad);
 	if (check->torn)
 		puts("One of its header slots is torn, as by a crash; the other one is in force.");
 	if (check->probe->hdr.tail_on_data)
@@ -265,14 +274,32 @@ int check_raw(const struct moo_probe *probe)
 	return MOO_UNSUPPORTED;
 }
 
+int check_refuse_data(const struct moo_probe *p, const struct moo_args *args,
+		      struct cow_error *err)
+{
+	if (!args->data || (p->hdr.format == COW_V4 &&
+			    cow_v4_sealed(&p->hdr.v4)))
+		return 0;
+	return moo_fail(err, -ENODATA,
+			"%s: is not sealed, so there is nothing to hold its data against; moo seal does that",
+			p->name);
+}
+
 static int check_probe(const struct moo_probe *probe,
 		       const struct moo_args *args, struct cow_error *err)
 {
-	struct check check = { .probe = probe, .share = args->share };
+	struct check check = {
+		.probe = probe,
+		.share = args->share,
+		.data = args->data,
+	};
 	int ret;
 
 	if (probe->hdr.format == COW_RAW)
 		return check_raw(probe);
+	ret = check_refuse_data(probe, args, err);
+	if (ret)
+		return moo_finish(ret, err);
 	ret = check_file(&check, args->share, err);
 	if (ret)
 		ret = moo_finish(ret, err);
@@ -309,8 +336,8 @@ static int run(const struct moo_args *args)
 
 const struct moo_verb moo_check = {
 	.name = "check",
-	.synopsis = "[-U] [--output=json] FILE\n"
-		    "-r leaks|all [--output=json] FILE",
+	.synopsis = "[-U] [--data] [--output=json] FILE\n"
+		    "-r leaks|all [--data] [--output=json] FILE",
 	.brief = "look for faults in a layer; -r mends some of them",
 	.text = "Look for faults in the layer FILE: header, index, and whether its parents are\n"
 		"there and unchanged. Nothing is written without -r. Exit code 0: none; 1: could\n"

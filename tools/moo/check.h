@@ -16,11 +16,12 @@ enum check_mend {
 	CHECK_LINK = 4,		/* a header without a successor */
 	CHECK_LIST = 8,		/* another list of free blocks */
 	CHECK_BITS = 16,	/* a bitmap without bits of no sector */
+	CHECK_SEAL = 32,	/* a header without a seal */
 };
 
 /**
  * struct check_map - V4: who uses which block
- * @used: a bit for each block that the header and the index use
+ * @used: a bit for each block that the header, the index and the seal use
  * @listed: a bit for each that the list of free blocks uses or names
  * @blocks: how many bits there are; used blocks may lie behind
  * @top: first block behind all that the index uses
@@ -38,12 +39,15 @@ struct check_map {
  * struct check - what was found in one file
  * @probe: the file
  * @share: somebody may be writing it
+ * @data: its data is held against its seal, too
  * @corruptions: places where it, or what it says of its chain, is wrong
  * @lasting: how many of those in the file itself nothing would mend
  * @mend: sum of CHECK_*: what would mend the others
  * @chain: what it says of its chain is wrong, or the chain is
  * @torn: one header slot was not written as a whole, which is no fault
  * @leaks: blocks that nothing refers to
+ * @verified: blocks that were held against the seal
+ * @bad: how many of them are not what was sealed
  * @total: units that the device has: sectors, V4 blocks
  * @allocated: how many of them stand in this file
  * @fragmented: how many of these do not follow the one before
@@ -56,12 +60,15 @@ struct check_map {
 struct check {
 	const struct moo_probe *probe;
 	bool share;
+	bool data;
 	uint64_t corruptions;
 	uint64_t lasting;
 	unsigned int mend;
 	bool chain;
 	bool torn;
 	uint64_t leaks;
+	uint64_t verified;
+	uint64_t bad;
 	uint64_t total;
 	uint64_t allocated;
 	uint64_t fragmented;
@@ -95,9 +102,10 @@ int check_read(const struct check *check, void *buf, size_t len,
 int check_file(struct check *check, bool beside, struct cow_error *err);
 void check_end(struct check *check);
 
-/* What follows the header; V4: the list of free blocks, once the map is there. */
+/* What follows the header; V4: seal and list, once the index was looked at. */
 int check_bitmap(struct check *check, struct cow_error *err);
 int check_v4(struct check *check, struct cow_error *err);
+int check_seal(struct check *check, struct cow_error *err);
 int check_list(struct check *check, struct cow_error *err);
 
 /* An index page is read whole or not at all, even if zeros are all it lacks. */
@@ -118,7 +126,7 @@ static inline void check_set_bit(uint8_t *map, uint64_t block)
 
 /**
  * check_repair() - look at a file, mend it, and look again
- * @args: repair and file[0] are used
+ * @args: repair, data, json and file[0] are used
  * @report: is called with what there is at the end
  *
  * Return: the exit code.
@@ -130,6 +138,12 @@ int check_repair(const struct moo_args *args,
  * check_refuse() - the exit code for a file whose header is not understood
  */
 int check_refuse(int error, const struct cow_error *err);
+
+/**
+ * check_refuse_data() - refuse --data for a file that is not sealed
+ */
+int check_refuse_data(const struct moo_probe *probe,
+		      const struct moo_args *args, struct cow_error *err);
 
 /**
  * check_raw() - the exit code for a raw file

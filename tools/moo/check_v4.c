@@ -365,12 +365,14 @@ int check_v4(struct check *check, struct cow_error *err)
 	ret = check_slots(check, err);
 	if (!ret && p->hdr.v4.kind == COW_KIND_DISK) {
 		check_disk(check);
-		return 0;
+		return check_seal(check, err);
 	}
 	if (!ret)
 		ret = map_begin(check, err);
 	if (!ret)
 		ret = walk_index(check, err);
+	if (!ret)
+		ret = check_seal(check, err);
 	if (!ret)
 		ret = check_list(check, err);
 	return ret;

@@ -60,6 +60,9 @@ static int show_header(struct dump *dump, struct cow_error *err)
 		return moo_fail(err, -ENOMEM, "%s: out of memory", p->name);
 	text->hdr = p->hdr;
 	text->hdr.v4 = dump->runs.v4;
+	/* Where its pages lie, like all places, is the file's own matter. */
+	if (cow_v4_sealed(&text->hdr.v4))
+		cow_v4_unseal(&text->hdr.v4);
 	text->record = p->record;
 	text->recorded = p->hdr.format != COW_V4 &&
 			 (p->record.state || p->record.self.ino);

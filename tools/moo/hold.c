@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "hold.h"
+#include "record.h"
 
 static int lock_file(struct moo_hold *hold, struct cow_error *err)
 {
@@ -94,7 +95,7 @@ int moo_hold_writable(const struct moo_probe *p, bool force,
 				p->name);
 	if (p->hdr.format != COW_V4)
 		return 0;
-	if (p->hdr.v4.ro_compatible)
+	if (cow_v4_foreign(&p->hdr.v4))
 		return moo_fail(err, -EROFS,
 				"%s: it has features that only a later version may write",
 				p->name);
@@ -103,6 +104,23 @@ int moo_hold_writable(const struct moo_probe *p, bool force,
 				"%s: its generations are used up; make a new one with moo convert",
 				p->name);
 	return 0;
+}
+
+int moo_hold_unseal(struct moo_hold *hold, struct cow_error *err)
+{
+	struct cow_disk_v4 v4 = hold->probe->hdr.v4;
+	int ret;
+
+	if (!cow_v4_sealed(&v4))
+		return 0;
+	cow_v4_unseal(&v4);
+	v4.generation++;
+	ret = cow_v4_put_slot(&hold->env, hold->fd, &v4);
+	if (ret)
+		return moo_hold_failed(hold, ret, err);
+	moo_complain("%s: is not sealed any more; moo seal does it again",
+		     hold->name);
+	return moo_hold_again(hold, err);
 }
 
 int moo_hold_failed(const struct moo_hold *hold, int ret,

@@ -49,6 +49,11 @@ int moo_hold_writable(const struct moo_probe *probe, bool force,
 		      struct cow_error *err);
 
 /**
+ * moo_hold_unseal() - durably give up the seal of a V4 file, if it has one
+ */
+int moo_hold_unseal(struct moo_hold *hold, struct cow_error *err);
+
+/**
  * moo_hold_failed() - the line for a failed write to a file that is held
  * Return: @ret.
  */

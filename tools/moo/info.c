@@ -72,6 +72,7 @@ static void json_v4(struct json *json, const struct moo_probe *p)
 	json_string(json, "uuid", text);
 	json_number(json, "generation", v4->generation);
 	json_number(json, "content-generation", v4->content);
+	json_bool(json, "sealed", cow_v4_sealed(v4));
 	if (v4->heads) {
 		json_number(json, "cylinders", v4->cylinders);
 		json_number(json, "heads", v4->heads);
@@ -211,6 +212,8 @@ static void show_text(const struct moo_probe *p, uint64_t owned)
 		       p->hdr.v4.cylinders, p->hdr.v4.heads, p->hdr.v4.sectors);
 	uuid_text(p->hdr.v4.uuid, text);
 	printf("uuid: %s\n", text);
+	if (cow_v4_sealed(&p->hdr.v4))
+		puts("sealed: yes");
 }
 
 /* ---- one file or all --------------------------------------------------- */

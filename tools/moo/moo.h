@@ -152,6 +152,7 @@ extern const struct moo_verb moo_dump;
 extern const struct moo_verb moo_restore;
 extern const struct moo_verb moo_resize;
 extern const struct moo_verb moo_compact;
+extern const struct moo_verb moo_seal;
 
 /**
  * moo_parse() - understand the command line of a verb

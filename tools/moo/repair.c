@@ -20,14 +20,14 @@
  * @env: what it lives in
  * @name: as the user gave it
  * @fd: for writing, and holds the lock
- * @wanted: what the user wants to be mended
+ * @args: what the user wants
  * @probe: what it says of itself
  */
 struct repair {
 	struct cow_env env;
 	const char *name;
 	int fd;
-	enum moo_repair wanted;
+	const struct moo_args *args;
 	struct moo_probe *probe;
 };
 
@@ -106,7 +106,7 @@ static const char *refusal(const struct check *check)
 		return "not all of it can be repaired, so nothing was; restore it from a copy";
 	if (hdr->format != COW_V4)
 		return refuse_bitmap(check);
-	if (hdr->v4.ro_compatible)
+	if (cow_v4_foreign(&hdr->v4))
 		return "it has features that only a later version may write";
 	return NULL;
 }
@@ -116,7 +116,7 @@ static unsigned int wanted(const struct repair *rep, const struct check *check)
 {
 	unsigned int leaks = check->leaks ? CHECK_LIST : 0;
 
-	if (rep->wanted == MOO_REPAIR_ALL)
+	if (rep->args->repair == MOO_REPAIR_ALL)
 		return check->mend | leaks;
 	if (!(check->mend & ~CHECK_SLOT))
 		return leaks;
@@ -173,6 +173,7 @@ static int look_again(struct repair *rep, struct check *check,
 	if (ret)
 		return ret;
 	check->probe = rep->probe;
+	check->data = rep->args->data && cow_v4_sealed(&rep->probe->hdr.v4);
 	ret = check_file(check, true, err);
 	count_fixed(check, &before);
 	return ret;
@@ -195,7 +196,7 @@ static int mend_file(struct repair *rep, struct check *check,
 	return ret ? ret : look_again(rep, check, err);
 }
 
-static int run(struct repair *rep, bool json,
+static int run(struct repair *rep,
 	       int (*report)(const struct check *check, bool json))
 {
 	struct cow_error err = { "" };
@@ -211,11 +212,14 @@ static int run(struct repair *rep, bool json,
 	if (rep->probe->hdr.format == COW_RAW)
 		return check_raw(rep->probe);
 	check.probe = rep->probe;
-	ret = mend_file(rep, &check, &err);
+	check.data = rep->args->data;
+	ret = check_refuse_data(rep->probe, rep->args, &err);
+	if (!ret)
+		ret = mend_file(rep, &check, &err);
 	if (ret)
 		ret = moo_finish(ret, &err);
 	else
-		ret = report(&check, json);
+		ret = report(&check, rep->args->json);
 	check_end(&check);
 	return ret;
 }
@@ -226,12 +230,12 @@ int check_repair(const struct moo_args *args,
 	struct repair rep = {
 		.name = args->file[0],
 		.fd = -1,
-		.wanted = args->repair,
+		.args = args,
 	};
 	int ret;
 
 	moo_host(&rep.env);
-	ret = run(&rep, args->json, report);
+	ret = run(&rep, report);
 	moo_probe_end(rep.probe);
 	if (rep.fd >= 0)
 		rep.env.io->close(rep.env.ctx, rep.fd);

@@ -159,6 +159,8 @@ static void mend_fields(struct mend *mend, unsigned int what)
 	/* Which copy it stood in is what the next one has to know. */
 	if (what & CHECK_LINK)
 		mend->v4.successor.len = 0;
+	if (what & CHECK_SEAL)
+		cow_v4_unseal(&mend->v4);
 	if (!(what & CHECK_COUNT))
 		return;
 	mend->v4.owned = map->owned;

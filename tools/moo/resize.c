@@ -72,16 +72,21 @@ static int resize_raw(const struct moo_hold *hold, uint64_t size,
 }
 
 /* The file has room for all sectors, whichever header is in force. */
-static int resize_disk(const struct moo_hold *hold, uint64_t size,
+static int resize_disk(struct moo_hold *hold, uint64_t size,
 		       struct cow_error *err)
 {
-	struct cow_disk_v4 v4 = hold->probe->hdr.v4;
-	uint64_t start = v4.end << COW_BLOCK_SHIFT;
-	uint64_t old = v4.size;
-	int ret = 0;
+	struct cow_disk_v4 v4;
+	uint64_t start = hold->probe->hdr.v4.end << COW_BLOCK_SHIFT;
+	uint64_t old = hold->probe->hdr.v4.size;
+	int ret;
 
 	if (size > INT64_MAX - start)
 		return bad_size(hold->name, err);
+	/* A seal stands where the disk is going to, or is of what goes. */
+	ret = moo_hold_unseal(hold, err);
+	if (ret)
+		return ret;
+	v4 = hold->probe->hdr.v4;
 	/* What an earlier attempt to make it smaller left is not shown again. */
 	if (size > old)
 		ret = cut(hold, start + old, err);

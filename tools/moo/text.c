@@ -73,7 +73,7 @@ static const struct text_field v4[] = {
 	FIELD(U32, "heads", hdr.v4.heads),
 	FIELD(U32, "sectors", hdr.v4.sectors),
 	FIELD(U32, "padding", hdr.v4.padding),
-	BYTES("reserved1", hdr.v4.reserved1, 248),
+	BYTES("reserved1", hdr.v4.seal, 248),
 	{ .name = NULL },
 };
 
@@ -96,7 +96,9 @@ static const struct text_field record[] = {
 };
 
 _Static_assert(sizeof(bool) == 1, "a flag is a byte");
-_Static_assert(sizeof(((struct cow_disk_v4 *)NULL)->reserved1) == 248, "248");
+/* Of a file that is not sealed, all behind the free list is reserved. */
+_Static_assert(sizeof(struct cow_disk_v4) -
+	       offsetof(struct cow_disk_v4, seal) == 248, "248");
 
 const struct text_field *moo_text_place(const struct moo_text *text)
 {

@@ -375,6 +375,18 @@ static int look(struct check *check, const struct moo_hold *hold,
 			hold->name);
 }
 
+/* The blocks of the seal may be used from here on. */
+static int unseal(struct moo_tree *tree, struct cow_error *err)
+{
+	int ret = moo_hold_unseal(tree->hold, err);
+
+	if (ret)
+		return ret;
+	check_end(&tree->check);
+	tree->v4 = tree->hold->probe->hdr.v4;
+	return look(&tree->check, tree->hold, err);
+}
+
 int moo_tree_begin(struct moo_tree *tree, struct moo_hold *hold,
 		   struct cow_error *err)
 {
@@ -392,6 +404,8 @@ int moo_tree_begin(struct moo_tree *tree, struct moo_hold *hold,
 	if (!tree->page || !tree->data)
 		return moo_fail(err, -ENOMEM, "%s: out of memory", hold->name);
 	ret = look(&tree->check, hold, err);
+	if (!ret && cow_v4_sealed(&tree->v4))
+		ret = unseal(tree, err);
 	if (ret)
 		return ret;
 	if (tree->v4.free_list) {

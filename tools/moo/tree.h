@@ -45,7 +45,8 @@ struct moo_tree {
 /**
  * moo_tree_begin() - look at the file, which must be sound
  *
- * The list of free blocks is given up, durably, since its blocks are used.
+ * The list of free blocks and the seal are given up, durably, since their blocks
+ * are used.
  * End it with moo_tree_end(), also after a failure.
  */
 int moo_tree_begin(struct moo_tree *tree, struct moo_hold *hold,

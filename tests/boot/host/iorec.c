@@ -276,6 +276,7 @@ static void add_lock(struct items *items, struct item item, uint64_t lock)
 		[IO_EXCLUSIVE] = { F_WRLCK, 0 },
 		[IO_PIN] = { F_RDLCK, 1ull << 62 },
 		[IO_PINNED] = { SEAM_ASKED, 1ull << 62 },
+		[IO_SEAL] = { F_WRLCK, (1ull << 62) + 1 },
 	};
 
 	if (lock >= sizeof(locks) / sizeof(*locks))

@@ -128,6 +128,7 @@ enum io_lock {
 	IO_EXCLUSIVE,
 	IO_PIN,		/* beside the writer: see @lock */
 	IO_PINNED,
+	IO_SEAL,
 };
 
 #define IO_OPEN_WRITE		1u	/* else read only */
@@ -157,7 +158,8 @@ enum io_lock {
  * @lock: open-file-description lock of the whole file, never waits: -EAGAIN.
  *	IO_PIN, which nobody refuses: let no block be used again that can be come
  *	upon from a header read later, until the file is closed. IO_PINNED takes
- *	nothing: -EAGAIN if somebody else has pinned.
+ *	nothing: -EAGAIN if somebody else has pinned. IO_SEAL, beside IO_SHARED:
+ *	be the only one who seals the file.
  * @reopen: a second descriptor, with other rights, of the very same file
  * @getattr: extended attribute user.moo: its length, -ENODATA; -EOPNOTSUPP
  *	where there are none

@@ -11,7 +11,7 @@
  *  - A layer's ops map sectors and stage metadata; only request.c, commit.c,
  *    page.c and merge.c submit I/O.
  *  - An index page that is dirty, or has children in memory, is never evicted.
- *  - Header slots are written by commit.c alone.
+ *  - Header slots of a layer that is written are written by commit.c alone.
  */
 #ifndef COW_ENGINE_H
 #define COW_ENGINE_H
@@ -307,7 +307,10 @@ struct layer {
 
 void cow_layer_put(struct layer *layer);
 
-/* Take the memory that commits need, or give it back. May block. */
+/*
+ * Take the memory that commits need, or give it back. May block. A layer that is
+ * writable has no seal any more, durably.
+ */
 int cow_layer_writable(struct layer *layer);
 void cow_layer_rest(struct layer *layer);
 
@@ -343,6 +346,12 @@ void cow_room_quiet(struct layer *layer);
  */
 int cow_free_store(struct layer *layer);
 int cow_free_load(struct layer *layer);
+
+/*
+ * V4, may block: @old, which was the header, has a seal, and the durable one has
+ * neither that nor a list. Their blocks are free.
+ */
+void cow_free_unsealed(struct layer *layer, const struct cow_disk_v4 *old);
 
 /*
  * The chain comes to rest: take what the list will name, if the header can get

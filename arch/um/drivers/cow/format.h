@@ -134,7 +134,11 @@ struct cow_disk_v4 {
 	uint32_t sectors;
 	uint32_t padding;
 	uint64_t free_list;	/* 0: no list of free blocks is stored */
-	uint8_t reserved1[248];
+	uint64_t seal;		/* these four count if COW_RO_SEALED is set: */
+	uint64_t seal_pages;	/* blocks of the seal, in sequence from @seal */
+	uint64_t sealed;	/* blocks of data that it has a checksum of */
+	uint64_t seal_content;	/* content generation that it is of */
+	uint8_t reserved1[216];
 };
 
 _Static_assert(sizeof(struct cow_disk_v1) == 280, "V1 is 280 bytes");
@@ -147,6 +151,7 @@ _Static_assert(offsetof(struct cow_disk_v4, kind) == 112, "kind at 112");
 _Static_assert(offsetof(struct cow_disk_v4, parent) == 176, "names at 176");
 _Static_assert(offsetof(struct cow_disk_v4, self) == 208, "self at 208");
 _Static_assert(offsetof(struct cow_disk_v4, free_list) == 256, "256");
+_Static_assert(offsetof(struct cow_disk_v4, seal) == 264, "seal at 264");
 
 /* cow_disk_v4.kind */
 #define COW_KIND_COW		1u
@@ -167,11 +172,16 @@ _Static_assert(offsetof(struct cow_disk_v4, free_list) == 256, "256");
 #define COW_PARENT_COW		2u	/* V1 to V3: known by its file's identity */
 #define COW_PARENT_V4		3u	/* known by UUID and content generation */
 
+/* cow_disk_v4.ro_compatible */
+#define COW_RO_SEALED		1u	/* there are checksums of its data */
+#define COW_RO_KNOWN		1u
+
 /*
- * Index page: header of 64 bytes, then entries. A page of the list of free
- * blocks has a level of its own.
+ * Index page: header of 64 bytes, then entries. Pages of the list of free blocks
+ * and of a seal have levels of their own.
  */
 #define COW_LIST_LEVEL		255u
+#define COW_SEAL_LEVEL		254u
 #define COW_PAGE_ENTRIES	504u
 #define COW_LIST_ROOM		(COW_PAGE_ENTRIES - 1)	/* entry 0: next page */
 
@@ -201,6 +211,15 @@ _Static_assert(sizeof(struct cow_disk_page) == 4096, "a page is a block");
 #define COW_SECTOR_ABSENT	0u
 #define COW_SECTOR_DATA		1u
 #define COW_SECTOR_ZERO		2u
+
+/*
+ * A run in a page of a seal: number of the first disk block << 12 | blocks. The
+ * CRC32C of each of them follows, the first one of two in the upper half.
+ */
+#define COW_SEAL_SHIFT		12
+#define COW_SEAL_COUNT		0xfffu
+#define COW_SEAL_MAX		((COW_PAGE_ENTRIES - 1) * 2)	/* of a run */
+#define COW_SEAL_PAGES		0x80000000u			/* of a seal */
 
 /*
  * The state record of a V1 to V3 file or of a raw one: the value of the
@@ -300,7 +319,7 @@ int cow_header_emit(struct cow_header *hdr, void *buf);
  * end, states and formats known, size a multiple of 512 below 2^63.
  * Return: 0; -EBADMSG if this is no whole slot, so that the other one counts;
  * of a whole slot -EINVAL (a field out of range) or -ENOTSUP (an incompatible
- * feature; ro_compatible ones are left to the caller).
+ * feature; ro_compatible ones are left to the caller, see cow_v4_foreign()).
  */
 int cow_v4_parse(const void *buf, unsigned int slot, struct cow_disk_v4 *v4,
 		 const char **why);
@@ -309,6 +328,27 @@ int cow_v4_parse(const void *buf, unsigned int slot, struct cow_disk_v4 *v4,
  * cow_v4_emit() - the 512 bytes of a slot, checksum included
  */
 void cow_v4_emit(const struct cow_disk_v4 *v4, void *buf);
+
+/* It may be read, but only a later version may write it. */
+static inline bool cow_v4_foreign(const struct cow_disk_v4 *v4)
+{
+	return v4->ro_compatible & ~(uint64_t)COW_RO_KNOWN;
+}
+
+static inline bool cow_v4_sealed(const struct cow_disk_v4 *v4)
+{
+	return v4->ro_compatible & COW_RO_SEALED;
+}
+
+/* What is written next has no seal. */
+static inline void cow_v4_unseal(struct cow_disk_v4 *v4)
+{
+	v4->ro_compatible &= ~(uint64_t)COW_RO_SEALED;
+	v4->seal = 0;
+	v4->seal_pages = 0;
+	v4->sealed = 0;
+	v4->seal_content = 0;
+}
 
 /**
  * cow_v4_levels() - levels of index that a disk of @size bytes needs

@@ -3,9 +3,10 @@
  * V4: the list of free blocks, kept in the file while nobody writes it.
  *
  * Duty: store the list when a layer comes to rest, take it over when it is
- * written again, so that nothing leaks but by a crash. May block, and then the
- * engine's thread is at work meanwhile: of its sets only room.list and its pages are
- * used here, or, before the layer is written, room.loaded and room.given.
+ * written again, with the blocks of a seal, so that nothing leaks but by a crash.
+ * May block, and then the engine's thread is at work meanwhile: of its sets only
+ * room.list and its pages are used here, or, before the layer is written,
+ * room.loaded and room.given.
  *
  * Invariants:
  *  - The list is stored in free blocks that no reader can have pinned, durably,
@@ -78,7 +79,7 @@ int cow_free_store(struct layer *layer)
 /* ---- taking over ------------------------------------------------------- */
 
 static int load_page(struct layer *layer, struct cow_disk_page *page,
-		     uint64_t block)
+		     unsigned int level, uint64_t block)
 {
 	const struct cow_env *env = &layer->chain->env;
 	int64_t got;
@@ -87,7 +88,7 @@ static int load_page(struct layer *layer, struct cow_disk_page *page,
 			     block << COW_BLOCK_SHIFT);
 	if (got < (int64_t)sizeof(*page))
 		return got < 0 ? (int)got : -EBADMSG;
-	return cow_page_check(page, layer->hdr.v4.uuid, COW_LIST_LEVEL,
+	return cow_page_check(page, layer->hdr.v4.uuid, level,
 			      cow_be64(page->index), block);
 }
 
@@ -123,7 +124,8 @@ int cow_free_load(struct layer *layer)
 	 * A list that can not be read only costs room. Positions fall towards
 	 * its end, which rules out a circle.
 	 */
-	while (sane(layer, block, 1) && !load_page(layer, page, block) &&
+	while (sane(layer, block, 1) &&
+	       !load_page(layer, page, COW_LIST_LEVEL, block) &&
 	       cow_be64(page->index) < last) {
 		last = cow_be64(page->index);
 		cow_block_give(layer, block);
@@ -132,6 +134,36 @@ int cow_free_load(struct layer *layer)
 	}
 	env->free(page, sizeof(*page));
 	return 0;
+}
+
+static bool is_sealed(struct layer *layer, const struct cow_disk_v4 *old,
+		      struct cow_disk_page *page, uint64_t index)
+{
+	return !load_page(layer, page, COW_SEAL_LEVEL, old->seal + index) &&
+	       cow_be64(page->index) == index;
+}
+
+void cow_free_unsealed(struct layer *layer, const struct cow_disk_v4 *old)
+{
+	const struct cow_env *env = &layer->chain->env;
+	struct cow_disk_page *page = env->alloc(sizeof(*page));
+	uint64_t block = old->seal, left = old->seal_pages;
+
+	cow_extents_move(&layer->room->loaded, &layer->room->given);
+	/* Blocks that are not what the header says may be in use. */
+	if (!page || !is_sealed(layer, old, page, 0) ||
+	    !is_sealed(layer, old, page, left - 1))
+		left = 0;
+	while (left) {
+		uint64_t count = left < COW_EXTENT_LONGEST ?
+				 left : COW_EXTENT_LONGEST;
+
+		cow_extents_add(&layer->room->loaded, block, count, false);
+		block += count;
+		left -= count;
+	}
+	if (page)
+		env->free(page, sizeof(*page));
 }
 
 void cow_free_collect(struct layer *layer)

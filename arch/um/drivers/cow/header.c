@@ -439,6 +439,10 @@ static void v4_order(struct cow_disk_v4 *v4)
 	v4->heads = cow_be32(v4->heads);
 	v4->sectors = cow_be32(v4->sectors);
 	v4->free_list = cow_be64(v4->free_list);
+	v4->seal = cow_be64(v4->seal);
+	v4->seal_pages = cow_be64(v4->seal_pages);
+	v4->sealed = cow_be64(v4->sealed);
+	v4->seal_content = cow_be64(v4->seal_content);
 }
 
 static const char *check_v4_layout(const struct cow_disk_v4 *v4)
@@ -532,6 +536,35 @@ static const char *check_v4_state(const struct cow_disk_v4 *v4)
 	return NULL;
 }
 
+/* First block behind all that the data in its place takes. */
+static uint64_t behind_disk(const struct cow_disk_v4 *v4)
+{
+	uint64_t bytes = (v4->end << COW_BLOCK_SHIFT) + v4->size;
+
+	return (bytes + COW_BLOCK_SIZE - 1) >> COW_BLOCK_SHIFT;
+}
+
+/* The rest of the header is in range. */
+static const char *check_v4_seal(const struct cow_disk_v4 *v4)
+{
+	uint64_t first = COW_V4_FIRST_BLOCK, end = v4->end;
+
+	if (!cow_v4_sealed(v4))
+		return NULL;
+	if (v4->kind == COW_KIND_HEADER)
+		return "it is sealed, yet has no data";
+	if (v4->kind == COW_KIND_DISK) {
+		first = behind_disk(v4);
+		end = OFFSET_MAX >> COW_BLOCK_SHIFT;
+	}
+	if (!v4->seal_pages || v4->seal_pages > COW_SEAL_PAGES)
+		return "its seal's length is out of range";
+	if (v4->seal < first || v4->seal >= end ||
+	    v4->seal_pages > end - v4->seal)
+		return "its seal lies outside the file";
+	return NULL;
+}
+
 static const char *check_v4_geometry(const struct cow_disk_v4 *v4)
 {
 	if (v4->cylinders > UINT16_MAX || v4->heads > UINT8_MAX ||
@@ -555,11 +588,13 @@ static const char *check_v4(const struct cow_disk_v4 *v4)
 		why = check_v4_parent(v4);
 	if (!why)
 		why = check_v4_geometry(v4);
+	if (!why)
+		why = check_v4_seal(v4);
 	return why;
 }
 
 /* Was this slot written as a whole, and is it a slot at all? */
-static const char *check_v4_seal(const void *buf, const struct cow_disk_v4 *v4,
+static const char *check_v4_slot(const void *buf, const struct cow_disk_v4 *v4,
 				 unsigned int slot)
 {
 	if (v4->magic != COW_MAGIC_BE || v4->version != COW_V4)
@@ -579,7 +614,7 @@ int cow_v4_parse(const void *buf, unsigned int slot, struct cow_disk_v4 *v4,
 {
 	memcpy(v4, buf, sizeof(*v4));
 	v4_order(v4);
-	*why = check_v4_seal(buf, v4, slot);
+	*why = check_v4_slot(buf, v4, slot);
 	if (*why)
 		return -EBADMSG;
 	if (v4->incompatible) {

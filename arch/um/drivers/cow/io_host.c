@@ -605,7 +605,7 @@ int io_host_close(void *ctx, int fd)
 
 /* ---- locks and attributes ---------------------------------------------- */
 
-/* Behind the last byte that a file can have; the pin lies beyond. */
+/* Behind the last byte that a file can have; pin and seal lie beyond. */
 #define LOCKED	((off_t)1 << 62)
 
 static int set_lock(int fd, int cmd, struct flock *fl)
@@ -640,6 +640,7 @@ int io_host_lock(void *ctx, int fd, enum io_lock lock)
 		[IO_SHARED] = F_RDLCK,
 		[IO_EXCLUSIVE] = F_WRLCK,
 		[IO_PIN] = F_RDLCK,
+		[IO_SEAL] = F_WRLCK,
 	};
 	struct flock fl = { .l_whence = SEEK_SET, .l_len = LOCKED };
 
@@ -647,8 +648,8 @@ int io_host_lock(void *ctx, int fd, enum io_lock lock)
 	if (lock == IO_PINNED)
 		return is_pinned(fd);
 	fl.l_type = types[lock];
-	if (lock == IO_PIN) {
-		fl.l_start = LOCKED;
+	if (lock == IO_PIN || lock == IO_SEAL) {
+		fl.l_start = LOCKED + (lock == IO_SEAL);
 		fl.l_len = 1;
 	}
 	return set_lock(fd, F_OFD_SETLK, &fl);

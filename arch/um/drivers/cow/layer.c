@@ -96,6 +96,26 @@ static int commit_memory(struct layer *layer)
 	return 0;
 }
 
+/*
+ * Durably, before the first byte of what the seal has checksums of can change.
+ * The list of free blocks was taken over, and is given up with it.
+ */
+static int unseal(struct layer *layer)
+{
+	struct cow_disk_v4 v4 = layer->hdr.v4;
+	int err;
+
+	cow_v4_unseal(&v4);
+	v4.generation++;
+	err = cow_v4_put_slot(&layer->chain->env, layer->fd, &v4);
+	if (err)
+		return err;
+	if (layer->room)
+		cow_free_unsealed(layer, &layer->hdr.v4);
+	layer->hdr.v4 = v4;
+	return 0;
+}
+
 int cow_layer_writable(struct layer *layer)
 {
 	int err = 0;
@@ -109,6 +129,9 @@ int cow_layer_writable(struct layer *layer)
 	}
 	if (!err && layer->ops == &cow_isam_ops)
 		err = cow_free_load(layer);
+	if (!err && layer->hdr.format == COW_V4 &&
+	    cow_v4_sealed(&layer->hdr.v4))
+		err = unseal(layer);
 	if (err)
 		return err;
 	layer->counted = false;
@@ -372,6 +395,40 @@ int cow_layer_identify(struct layer *layer, enum cow_expect expect,
 		ret = identify_cow(layer, buf, len, expect, err);
 	env->free(buf, COW_HEADER_MAX);
 	return ret ? ret : load_record(layer, err);
+}
+
+/* Is it the layer that it was, and one that may be written? */
+static bool same_content(const struct cow_disk_v4 *v4,
+			 const struct cow_disk_v4 *now)
+{
+	return !memcmp(now->uuid, v4->uuid, sizeof(now->uuid)) &&
+	       now->content == v4->content && now->root == v4->root &&
+	       !cow_v4_foreign(now) && now->generation < COW_V4_WORN;
+}
+
+int cow_layer_renew(struct layer *layer, struct cow_error *err)
+{
+	struct cow_disk_v4 *v4 = &layer->hdr.v4, now;
+	const char *why = NULL;
+	int ret;
+
+	if (layer->hdr.format != COW_V4)
+		return 0;
+	ret = cow_v4_load(&layer->chain->env, layer->fd, &now, &why);
+	if (ret)
+		return bad_header(layer, ret, why, err);
+	if (!same_content(v4, &now))
+		return cow_fail(err, -ESTALE,
+				"%s: somebody has written it meanwhile; start the machine again",
+				layer->path);
+	v4->generation = now.generation;
+	v4->end = now.end;
+	v4->ro_compatible = now.ro_compatible;
+	v4->seal = now.seal;
+	v4->seal_pages = now.seal_pages;
+	v4->sealed = now.sealed;
+	v4->seal_content = now.seal_content;
+	return 0;
 }
 
 int cow_layer_open(struct chain *chain, const char *path,

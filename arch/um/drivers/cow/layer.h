@@ -41,6 +41,12 @@ int cow_layer_share(struct layer *layer, unsigned int patience_ms,
 int cow_layer_claim(struct layer *layer, unsigned int patience_ms,
 		    struct cow_error *err);
 
+/*
+ * Take the header as it is by now: while others could only read the layer, a tool
+ * may have sealed it. To be called once nobody else has a lock of it.
+ */
+int cow_layer_renew(struct layer *layer, struct cow_error *err);
+
 /* Is the record about this very file, and not one it was copied from? */
 bool cow_record_is_mine(const struct layer *layer);
 

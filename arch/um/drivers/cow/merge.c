@@ -520,7 +520,7 @@ static int may_change_parent(const struct layer *top,
 		return cow_fail(err, -EFBIG,
 				"%s: it is smaller than %s; merge into a new file instead",
 				parent->path, top->path);
-	if (parent->hdr.format == COW_V4 && parent->hdr.v4.ro_compatible)
+	if (parent->hdr.format == COW_V4 && cow_v4_foreign(&parent->hdr.v4))
 		return cow_fail(err, -EROFS,
 				"%s: it has features that only a later version may write",
 				parent->path);
@@ -546,11 +546,16 @@ static int claim_parent(struct layer *parent, struct cow_error *err)
 
 	if (ret)
 		return ret;
-	ret = cow_layer_writable(parent);
-	if (!ret)
-		return 0;
-	release_parent(parent);
-	return cow_fail(err, ret, "%s: %s", parent->path, cow_reason(ret));
+	ret = cow_layer_renew(parent, err);
+	if (!ret) {
+		ret = cow_layer_writable(parent);
+		if (ret)
+			cow_fail(err, ret, "%s: %s", parent->path,
+				 cow_reason(ret));
+	}
+	if (ret)
+		release_parent(parent);
+	return ret;
 }
 
 static int prepare(struct chain *chain, const struct cow_merge_args *args,

@@ -434,7 +434,7 @@ static int open_top(struct opening *open)
 		ret = cow_fail(open->err, -EROFS,
 			       "%s: it is frozen by a snapshot, %s is built on it; write a copy of it instead",
 			       layer->path, layer->record.successor);
-	if (!ret && open->write && layer->hdr.v4.ro_compatible) {
+	if (!ret && open->write && cow_v4_foreign(&layer->hdr.v4)) {
 		say(open, "%s is opened read-only: %s", layer->path,
 		    "it has features that only a later version may write");
 		open->write = false;
@@ -606,10 +606,12 @@ static int open_all(struct opening *open)
 		ret = cow_layers_count(chain->top, open->err);
 	if (ret)
 		return ret;
-	if (chain_memory(chain) ||
-	    (open->write && cow_layer_writable(chain->top)))
-		return cow_fail(open->err, -ENOMEM, "%s: %s", open->args->name,
-				cow_reason(-ENOMEM));
+	ret = chain_memory(chain);
+	if (!ret && open->write)
+		ret = cow_layer_writable(chain->top);
+	if (ret)
+		return cow_fail(open->err, ret, "%s: %s", open->args->name,
+				cow_reason(ret));
 	if (open->write && chain->top->thawed) {
 		ret = forget_successor(chain->top, open->err);
 		if (ret)
