@@ -6,7 +6,8 @@
 #
 #	Damage::make(KIND, FILE)	damage it; dies where FILE has no room
 #					for it, and leaves it alone then
-#	Damage::kinds()			"v4 KIND" or "bitmap KIND"
+#	Damage::kinds()			"v4 KIND", "sealed KIND" (a V4 file with
+#					a seal) or "bitmap KIND"
 package Damage;
 
 use strict;
@@ -22,7 +23,7 @@ my $list_level = 255;
 # Name => [offset, type] in a V4 slot.
 my %field = (
 	version => [4, 'N'], header_len => [12, 'N'], generation => [16, 'Q>'],
-	incompatible => [24, 'Q>'], uuid => [48, 'a16'], size => [64, 'Q>'],
+	incompatible => [24, 'Q>'], ro_compatible => [40, 'Q>'], uuid => [48, 'a16'], size => [64, 'Q>'],
 	content => [72, 'Q>'], root => [80, 'Q>'], levels => [88, 'N'],
 	end => [96, 'Q>'], owned => [104, 'Q>'], kind => [112, 'N'],
 	state => [116, 'N'], sectorsize => [120, 'N'],
@@ -31,7 +32,8 @@ my %field = (
 	successor_copy => [192, 'N'], successor_len => [196, 'N'],
 	successor_crc => [200, 'N'],
 	self_dev => [208, 'Q>'], self_ino => [216, 'Q>'],
-	free_list => [256, 'Q>'],
+	free_list => [256, 'Q>'], seal => [264, 'Q>'], seal_pages => [272, 'Q>'],
+	sealed => [280, 'Q>'], seal_content => [288, 'Q>'],
 );
 
 # Name => [offset, type] in a header of that version; V1 is big endian here.
@@ -330,6 +332,39 @@ sub data_forgotten {
 	return;
 }
 
+# ---- V4: seals -------------------------------------------------------------
+
+# The first page of the seal.
+sub seal_page {
+	my ($self) = @_;
+
+	die "not sealed\n" unless $self->get('ro_compatible') & 1;
+	return $self->get('seal');
+}
+
+# Where its runs begin, and what they begin with: [place, first block, count].
+sub runs {
+	my ($self) = @_;
+	my ($n, @runs) = (0);
+
+	while ($n < $entries && (my $head = $self->entry($self->seal_page, $n))) {
+		push @runs, [$n, $head >> 12, $head & 0xfff];
+		$n += 1 + int((($head & 0xfff) + 1) / 2);
+	}
+	die "too few runs\n" if @runs < 2;
+	return @runs;
+}
+
+# The run at place WHICH begins with that.
+sub run {
+	my ($self, $which, $change) = @_;
+	my ($n, $first, $count) = @{($self->runs)[$which]};
+	my ($to, $blocks) = $change->($first, $count);
+
+	$self->entry($self->seal_page, $n, $to << 12 | $blocks);
+	return;
+}
+
 # ---- V1 to V3 --------------------------------------------------------------
 
 sub place {
@@ -504,6 +539,58 @@ my %v4 = (
 	},
 );
 
+my %sealed = (
+	'seal-lost' => sub { $_[0]->seal_page; $_[0]->set(ro_compatible => 0) },
+	'seal-flip' => sub { $_[0]->flip($_[0]->seal_page * $block + 2000) },
+	'seal-crc' => sub {
+		$_[0]->entry($_[0]->seal_page, 1,
+			     $_[0]->entry($_[0]->seal_page, 1) ^ 1 << 40);
+	},
+	'seal-content' => sub {
+		$_[0]->set(seal_content => $_[0]->get('seal_content') - 1);
+	},
+	'seal-count' => sub { $_[0]->set(sealed => $_[0]->get('sealed') - 1) },
+	'seal-short' => sub {
+		my ($last) = reverse $_[0]->runs;
+
+		$_[0]->entry($_[0]->seal_page, $last->[0], 0);
+		$_[0]->set(sealed => $_[0]->get('sealed') - $last->[2]);
+	},
+	'seal-other' => sub { $_[0]->run(-1, sub { ($_[0] + 1, $_[1]) }) },
+	'seal-order' => sub { $_[0]->run(0, sub { (400, $_[1]) }) },
+	'seal-twice' => sub {
+		my @runs = $_[0]->runs;
+
+		$_[0]->run(1, sub { ($runs[0][1], $_[1]) });
+	},
+	'seal-run' => sub { $_[0]->run(-1, sub { ($_[0], 1006) }) },
+	'seal-far' => sub { $_[0]->run(-1, sub { ((1 << 52) - 1, $_[1]) }) },
+	'seal-index' => sub {
+		$_[0]->seal_page;
+		$_[0]->set(seal => $_[0]->get('root'), seal_pages => 1);
+	},
+	'seal-data' => sub {
+		$_[0]->seal_page;
+		$_[0]->set(seal => ($_[0]->data)[0][2] >> 16);
+	},
+	'seal-listed' => sub { $_[0]->list_add($_[0]->seal_page) },
+	'seal-outside' => sub {
+		$_[0]->seal_page;
+		$_[0]->set(seal => $_[0]->get('end'));
+	},
+	'seal-empty' => sub { $_[0]->seal_page; $_[0]->set(seal_pages => 0) },
+	'seal-long' => sub {
+		$_[0]->seal_page;
+		$_[0]->set(seal_pages => $_[0]->get('seal_pages') + 1,
+			   end => $_[0]->get('end') + 1);
+	},
+	'seal-cut' => sub {
+		my $last = $_[0]->seal_page + $_[0]->get('seal_pages') - 1;
+
+		$_[0]->cut($last * $block + 100);
+	},
+);
+
 my %bitmap = (
 	'bits-past' => \&bits_past,
 	'cut-data' => \&cut_data,
@@ -549,6 +636,7 @@ my %bitmap = (
 
 sub kinds {
 	return ((map { "v4 $_" } sort keys %v4),
+		(map { "sealed $_" } sort keys %sealed),
 		(map { "bitmap $_" } sort keys %bitmap));
 }
 
@@ -556,7 +644,7 @@ sub make {
 	my ($kind, $file) = @_;
 	my $self = Damage->new($file);
 	my $kinds = $self->{version} == 4 ? \%v4 : \%bitmap;
-	my $how = $kinds->{$kind} // die "no damage $kind in such a file\n";
+	my $how = $kinds->{$kind} // $sealed{$kind} // die "no damage $kind in such a file\n";
 
 	$how->($self);
 	$self->save;

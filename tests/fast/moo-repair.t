@@ -121,7 +121,10 @@ for my $v (1, 2) {
 	truncate "v$v.cow", (-s "v$v.cow") + 412 or die "$!\n";
 }
 
-my %sound = map { $_ => content("$_.cow") } qw(v1 v2 v3 v4);
+copy('v4.cow', 'sealed.cow');
+must('seal', 'sealed.cow');
+
+my %sound = map { $_ => content("$_.cow") } qw(v1 v2 v3 v4 sealed);
 
 # ---- tables ----------------------------------------------------------------
 
@@ -178,6 +181,27 @@ my @v4 = (
 	['cut-header', 2, 2, 2, 'name is damaged'],
 	['data-forgotten', 3, '0!', '0!', 'used by nothing'],
 	['tail', 3, 0, 0, 'used by nothing'],
+);
+
+my @sealed = (
+	['seal-lost', 3, 0, 0, 'used by nothing'],
+	['seal-flip', 2, 2, 0, 'page 0 of its seal is damaged'],
+	['seal-crc', 0, 0, 0, 'No errors'],
+	['seal-content', 2, 2, 0, 'seal is of content generation'],
+	['seal-count', 2, 2, 0, 'other blocks than its header says'],
+	['seal-short', 2, 2, 0, 'seal is not of what it holds'],
+	['seal-other', 2, 2, 0, 'seal is not of what it holds'],
+	['seal-order', 2, 2, 0, 'seal is not of what it holds'],
+	['seal-twice', 2, 2, 0, 'page 0 of its seal is not in order'],
+	['seal-run', 2, 2, 0, 'has a run that does not fit'],
+	['seal-far', 2, 2, 0, 'has a block that no disk has'],
+	['seal-index', 2, 2, 0, 'used twice'],
+	['seal-data', 2, 2, 0, 'used twice'],
+	['seal-listed', 2, 2, 0, 'free one at block \d+, which is used twice'],
+	['seal-outside', 2, 2, 2, 'seal lies outside'],
+	['seal-empty', 2, 2, 2, 'seal\'s length'],
+	['seal-long', 2, 2, 0, 'seal is cut off'],
+	['seal-cut', 2, 2, 0, 'seal is cut off'],
 );
 
 my @bitmap = (
@@ -281,13 +305,18 @@ for my $file (sort keys %sound) {
 		   "$file to begin with, -r $how");
 		is(state_of('t.cow'), $before, "is not written");
 	}
-	my $table = $file eq 'v4' ? \@v4 : \@bitmap;
-	my $name = $file eq 'v4' ? 'v4' : 'bitmap';
+	my $table = $file eq 'v4' ? \@v4 : $file eq 'sealed' ? \@sealed :
+		    \@bitmap;
+	my $name = $file =~ /v[1-3]/ ? 'bitmap' : $file;
 
 	is(join(' ', sort map { "$name $_->[0]" } @$table),
 	   join(' ', grep { /^$name / } Damage::kinds()),
 	   "$file: every kind of damage is here");
 	one($file, @$_) for grep { applies($file, $_->[0]) } @$table;
+	next if $file ne 'sealed';
+	# A seal changes nothing of them, but that it is one slot's alone and
+	# has to be of the data.
+	one($file, @$_) for grep { $_->[0] !~ /^slot.-torn|^data-forg/ } @v4;
 }
 
 # ---- whom it concerns ------------------------------------------------------
@@ -545,6 +574,10 @@ SKIP: {
 	power('v4', $_, 'all')
 		for qw(slot0-torn slot1-torn owned-wrong end-low free-used
 		       free-order data-forgotten);
+	power('sealed', $_, 'leaks') for qw(seal-lost tail);
+	power('sealed', $_, 'all')
+		for qw(seal-flip seal-index seal-listed end-low free-used
+		       data-forgotten);
 	power('many', 'data-forgotten', 'leaks');
 	power('v3', 'bits-past', 'all');
 }

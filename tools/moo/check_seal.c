@@ -157,6 +157,12 @@ static bool whole_disk(const struct joint *joint)
 	       joint->count == check->total;
 }
 
+/* What holds data is known only then. */
+static bool index_sound(const struct check *check)
+{
+	return !check->lasting && !(check->mend & CHECK_COUNT);
+}
+
 static int join(struct joint *joint, struct cow_error *err)
 {
 	struct check *check = joint->check;
@@ -166,8 +172,7 @@ static int join(struct joint *joint, struct cow_error *err)
 
 	joint->sound = true;
 	ret = next_sealed(joint, err);
-	/* What holds data is known only of an index without faults. */
-	if (!ret && joint->sound && !check->lasting && (check->data || !disk))
+	if (!ret && joint->sound && index_sound(check) && (check->data || !disk))
 		ret = join_blocks(joint, err);
 	else if (!ret)
 		ret = count_sealed(joint, err);

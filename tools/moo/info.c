@@ -73,6 +73,8 @@ static void json_v4(struct json *json, const struct moo_probe *p)
 	json_number(json, "generation", v4->generation);
 	json_number(json, "content-generation", v4->content);
 	json_bool(json, "sealed", cow_v4_sealed(v4));
+	if (cow_v4_sealed(v4))
+		json_number(json, "sealed-clusters", v4->sealed);
 	if (v4->heads) {
 		json_number(json, "cylinders", v4->cylinders);
 		json_number(json, "heads", v4->heads);
