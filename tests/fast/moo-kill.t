@@ -115,6 +115,45 @@ fill img 5 2000 C
 fill img 6000 2000 D
 moo convert -f -V 4 -b empty img d.cow
 
+# A seal is there as a whole or not at all, and data is never written; whoever
+# writes has given it up before.
+judge()
+{
+	reads d.cow "$want" || reads d.cow "$other" || bad="$bad $n: $(cat why)"
+	moo check d.cow >checked 2>why || [ $? -eq 3 ] ||
+		bad="$bad $n: $(cat why)"
+	moo info d.cow >said
+	! grep -q sealed: said || moo check --data d.cow >checked 2>why ||
+		[ $? -eq 3 ] || bad="$bad data $n: $(cat why)"
+	moo seal d.cow 2>why && moo check --data d.cow >checked 2>why ||
+		[ $? -eq 3 ] || bad="$bad again $n: $(cat why)"
+}
+
+want=img
+other=img
+cp d.cow unsealed.cow
+moo create -V 4 --flat --size=64K flat.cow
+for file in unsealed.cow flat.cow; do
+	cp $file d.cow
+	moo merge -f d.cow content
+	want=content
+	name="seal $file"
+	killed d.cow seal d.cow
+done
+cp unsealed.cow d.cow
+want=img
+moo seal d.cow
+cp d.cow sealed.cow
+name="compact what is sealed"
+killed d.cow compact d.cow
+cp sealed.cow d.cow
+name="a rebase of what is sealed"
+cp empty under
+fill under 3000 10 U
+killed d.cow rebase -b under d.cow
+cp unsealed.cow d.cow
+other=img
+
 # Of a smaller and a larger size both are right.
 judge()
 {

@@ -190,8 +190,7 @@ for size in 8M 20M; do
 	for file in d.cow flat.cow; do
 		cp $file top.cow
 		holds "resize $file $size" \
-			moo resize --shrink top.cow $size 2>stderr
-		like "$(cat stderr)" "top.cow: is not sealed any more" "says so"
+			moo resize --shrink top.cow $size
 		unsealed "$file of $size" top.cow
 		head -c "$size" img >want
 		truncate -s "$size" want
@@ -203,7 +202,7 @@ for size in 8M 20M; do
 	done
 done
 cp d.cow top.cow
-moo compact top.cow 2>stderr
+moo compact top.cow
 unsealed "after compact" top.cow
 is "$(size top.cow)" "$(size was.cow)" "without the room of its seal"
 

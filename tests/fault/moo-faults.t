@@ -119,7 +119,7 @@ substr $image2, 512 * $_, 512, "\0" x 512 for 6, 50 .. 60;
 my $mixed = $base;
 substr $mixed, 512 * $_, 512, "\0" x 512 for 6, 50 .. 60;
 
-my @files = qw(base same text v3.cow v4.cow);
+my @files = qw(base same text v3.cow v4.cow sealed.cow);
 my %start;
 
 sub put_back {
@@ -149,6 +149,9 @@ sub begin {
 	spew('same', $base);
 	utime $then, $then, 'same';
 	must('dump', 'v4.cow', 'text');
+	spew('sealed.cow', slurp('v4.cow'));
+	must('seal', 'sealed.cow');
+	utime $then, $then, 'sealed.cow';
 	$start{$_} = slurp($_) for @files;
 }
 
@@ -243,6 +246,25 @@ sub on {
 	};
 }
 
+# FILE reads as before, and has a seal only of what it holds.
+sub sealed_or_not {
+	my ($file, $data, $must) = @_;
+
+	return sub {
+		my $is = flat($file);
+
+		return $is =~ /does not open/ ? $is : 'it reads otherwise'
+			if $is ne $data;
+		my (undef, $out) = run(undef, 'info', $file);
+		my $sealed = $out =~ /^sealed: yes$/m;
+
+		return 'it is not sealed' if $must && !$sealed;
+		my ($status, undef, $err) =
+			run(undef, 'check', $sealed ? '--data' : (), $file);
+		return $status % 3 ? $err : undef;
+	};
+}
+
 # A verb that looks: an error, or the right answer.
 sub looks {
 	my (@words) = @_;
@@ -306,6 +328,15 @@ my @verbs = (
 	 either('v4.cow', $image2, substr($image2, 0, 51200)), undef],
 	['compact in-place', [qw(compact v4.cow)],
 	 in_place('v4.cow', 'v4.cow', $image2), undef],
+	['seal in-place', [qw(seal v4.cow)],
+	 sealed_or_not('v4.cow', $image2),
+	 sealed_or_not('v4.cow', $image2, 1)],
+	['compact in-place, sealed', [qw(compact sealed.cow)],
+	 sealed_or_not('sealed.cow', $image2), undef],
+	['rebase in-place, sealed', [qw(rebase -b base sealed.cow)],
+	 sealed_or_not('sealed.cow', $image2), on('sealed.cow', 'base')],
+	['check --data', [qw(check --data sealed.cow)],
+	 looks(qw(check --data sealed.cow))],
 );
 
 # ---- the loop --------------------------------------------------------------

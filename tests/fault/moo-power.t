@@ -444,6 +444,42 @@ moo('resize --shrink out 6144') and die slurp("$dir/err");
 verb('resize', 'resize out 2099200', reads('out', $small, $grown));
 verb('resize back', 'resize --shrink out 6144', reads('out', $small, $grown));
 
+
+# A seal is there as a whole, or not; and of nothing but what the file holds.
+sub sealed_or_not {
+	my ($file, @contents) = @_;
+	my $reads = reads($file, @contents);
+
+	return sub {
+		my $wrong = $reads->();
+
+		return $wrong if $wrong;
+		moo("info $file");
+		return '' unless slurp("$dir/out") =~ /^sealed: yes$/m;
+		return moo("check --data $file") % 3 ?
+			"$file is not what was sealed: " . slurp("$dir/err") :
+			'';
+	};
+}
+
+spew('other', $other);
+unlink 'out';
+set_out('convert -V 4 -b base other out');
+verb('seal', 'seal out', sealed_or_not('out', $other));
+spew('sealed', slurp('out'));
+verb('compact, sealed', 'compact out', sealed_or_not('out', $other));
+spew('out', slurp('sealed'));
+unlink 'sealed';
+verb('rebase, sealed', 'rebase -b other out', sealed_or_not('out', $other));
+moo('seal out') and die slurp("$dir/err");
+verb('resize --shrink, sealed', 'resize --shrink out 6144',
+     sealed_or_not('out', $other, substr($other, 0, 6144)));
+unlink 'out';
+set_out('create --flat -V 4 --size=18944 out');
+verb('seal in place', 'seal out', sealed_or_not('out', "\0" x 18944));
+verb('resize in place, sealed', 'resize out 29696',
+     sealed_or_not('out', "\0" x 18944, "\0" x 29696));
+
 unlink 'out';
 set_out('create --flat -V 4 --size=18944 out');
 verb('resize in place', 'resize out 20480',

@@ -116,11 +116,7 @@ int moo_hold_unseal(struct moo_hold *hold, struct cow_error *err)
 	cow_v4_unseal(&v4);
 	v4.generation++;
 	ret = cow_v4_put_slot(&hold->env, hold->fd, &v4);
-	if (ret)
-		return moo_hold_failed(hold, ret, err);
-	moo_complain("%s: is not sealed any more; moo seal does it again",
-		     hold->name);
-	return moo_hold_again(hold, err);
+	return ret ? moo_hold_failed(hold, ret, err) : moo_hold_again(hold, err);
 }
 
 int moo_hold_failed(const struct moo_hold *hold, int ret,

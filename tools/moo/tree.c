@@ -378,11 +378,13 @@ static int look(struct check *check, const struct moo_hold *hold,
 /* The blocks of the seal may be used from here on. */
 static int unseal(struct moo_tree *tree, struct cow_error *err)
 {
-	int ret = moo_hold_unseal(tree->hold, err);
+	int ret;
 
+	check_end(&tree->check);
+	tree->check = (struct check){ 0 };
+	ret = moo_hold_unseal(tree->hold, err);
 	if (ret)
 		return ret;
-	check_end(&tree->check);
 	tree->v4 = tree->hold->probe->hdr.v4;
 	return look(&tree->check, tree->hold, err);
 }
