@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "alphabet.h"
+#include "seal.h"
 #include "tap.h"
 
 /* ---- places ------------------------------------------------------------ */
@@ -157,6 +158,19 @@ static void merge_and_finish(struct world *w)
 	finish(w);
 }
 
+/* Beside whatever is under way: locks decide. */
+static void seal(struct world *w)
+{
+	seal_layers(w);
+}
+
+static void seal_reopen(struct world *w)
+{
+	finish(w);
+	if (!w->run->failed)
+		world_reopen_sealed(w);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(struct world *w);
@@ -174,6 +188,8 @@ static const struct {
 	{ "finish", finish },
 	{ "reopen", reopen },
 	{ "boot-newest", boot_newest },
+	{ "seal", seal },
+	{ "seal-reopen", seal_reopen },
 };
 
 /* ---- all of them ------------------------------------------------------- */

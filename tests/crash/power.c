@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "seal.h"
 #include "seen.h"
 #include "tap.h"
 #include "world.h"
@@ -159,7 +160,8 @@ static void look_at(struct world *w, const struct oracle *before)
 	uint64_t *id;
 	unsigned int i;
 
-	if (world_open(w))
+	seal_check(w);
+	if (w->run->failed || world_open(w))
 		return;
 	id = world_read(w, w->file);
 	if (id)

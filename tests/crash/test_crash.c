@@ -82,6 +82,7 @@ static void sound_host(uint64_t seed)
 		sum.snapshots += run.snapshots;
 		sum.merges += run.merges;
 		sum.resumed += run.resumed;
+		sum.sealed += run.sealed;
 		n++;
 		tap_random(&seed);
 	}
@@ -90,6 +91,7 @@ static void sound_host(uint64_t seed)
 	diag("states %lu, workloads %lu, violations %lu", sum.states, n, bad);
 	diag("snapshots %lu, merges %lu, merges resumed after a crash %lu",
 	     sum.snapshots, sum.merges, sum.resumed);
+	diag("sealed files in these states %lu", sum.sealed);
 }
 
 /* Workloads on a broken host until the checker notices. */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "seal.h"
 #include "tap.h"
 #include "world.h"
 
@@ -477,14 +478,29 @@ void world_flush(struct world *w)
 	world_settle(w);
 }
 
-void world_reopen(struct world *w)
+static void close_and_open(struct world *w, const char *seal)
 {
 	world_flush(w);
 	world_trace(w, "reopen %s", w->boot);
 	common_close(w->file);
 	w->file = NULL;
-	if (!world_open(w))
+	if (seal)
+		seal_file(w, seal);
+	if (!w->run->failed && !world_open(w))
 		world_compare(w, "reopened");
+}
+
+void world_reopen(struct world *w)
+{
+	close_and_open(w, NULL);
+}
+
+void world_reopen_sealed(struct world *w)
+{
+	char top[WORLD_NAME];
+
+	top_name(w, 0, top);
+	close_and_open(w, top);
 }
 
 /* Now and then the administrator names the newest file. */
@@ -511,8 +527,12 @@ void world_step(struct world *w)
 		world_snapshot(w);
 	else if (n < 93)
 		world_merge(w, cow_merge_pending(w->file));
-	else if (n < 96)
+	else if (n < 95)
 		reopen(w);
+	else if (n < 96)
+		world_reopen_sealed(w);
+	else if (n < 98)
+		seal_layers(w);
 	else
 		world_settle(w);
 	world_power(w);

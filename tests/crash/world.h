@@ -25,6 +25,7 @@
  * @fault: how its host breaks its word
  * @fault_on_parent: of a merge, while it is under way; else of the first top
  * @states: crash states that were opened and looked at
+ * @sealed: sealed files that were found in them
  * @left: how many more may be looked at
  * @seen: thorough runs: what could be left by a crash, and is known
  * @arena: the engine's large pieces of memory come from the arena
@@ -41,6 +42,7 @@ struct run {
 	unsigned long merges;
 	unsigned long snapshots;
 	unsigned long resumed;
+	unsigned long sealed;
 	long left;
 	struct seen *seen;
 	unsigned int subsets;
@@ -137,6 +139,7 @@ void world_start(struct world *w, enum common_op op, unsigned int flags,
 void world_snapshot(struct world *w);
 void world_merge_args(struct world *w, const struct cow_merge_args *args);
 void world_reopen(struct world *w);
+void world_reopen_sealed(struct world *w);	/* the top was sealed */
 
 /* power.c: the power may fail here; it does fail. */
 void world_power(struct world *w);
