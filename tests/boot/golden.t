@@ -119,6 +119,9 @@ is "$(sums)" "$(cat before)" "stock: reading changes nothing"
 ours_sees ours
 is "$(sums)" "$(cat before)" "ours: reading changes nothing"
 
+# Who opens what is sealed to write to it gives the seal up.
+written="$written v4-sealed v4-disk-sealed"
+
 # The first sector, some that no image owns, the last ones across the end of
 # what V1 and V2 have bits for, and one of these alone.
 cat >share/puts <<'EOF'

@@ -10,7 +10,7 @@ perl "$top/tests/golden/make.pl" . "$(pwd -P)"
 
 # A merge into a raw file leaves off what lies behind the parent's end, if
 # nobody has written data there.
-for name in v4 v4-torn; do
+for name in v4 v4-torn v4-sealed; do
 	tail -c +33893 $name.raw | tr -d '\0' >rest
 	is "$(size $name.raw) $(size rest)" "34304 0" \
 		"$name: zeros alone are behind its parent's end"
@@ -105,7 +105,7 @@ while read -r name status version; do
 		"$name: owned"
 	is "$(owned "$cow")" "$(sectors "$name")" "$name: places"
 	converts "$name" 4
-	[ "$name" = v4-disk ] || [ "$name" = v4-thin ] || converts "$name" 3
+	[ "${name#v4-disk}" != "$name" ] || [ "$name" = v4-thin ] || converts "$name" 3
 	rm -f raw
 	moo convert -V 0 "$cow" raw || true
 	holds "$name to raw" cmp raw "$name.raw"
@@ -122,6 +122,8 @@ v3-align-512 0 V3
 v3-broken 0 V3, the layout with 64-bit padding
 v4 3 V4
 v4-disk 0 V4, data in place
+v4-disk-sealed 0 V4, data in place
+v4-sealed 3 V4
 v4-thin 0 V4, without parent
 v4-torn 3 V4
 END
@@ -131,6 +133,26 @@ is "$(sort seen)" "$(printf '%s\n' v*.cow | sed 's/\.cow$//' | sort)" \
 # The leaf that generation 4 has left in block 9.
 moo check --output=json v4.cow >json || true
 is "$(json json leaks)" 1 "v4: one block is used by nothing, which is no fault"
+
+# The checksums are those of the document; and of what moo makes itself.
+for name in v4-sealed v4-disk-sealed; do
+	status=0
+	moo check --data $name.cow >checked 2>&1 || status=$?
+	is "$((status % 3))" 0 "$name: is what was sealed"
+	like "$(cat checked)" "[1-9] blocks of data.*; 0 are not" \
+		"$name: all of it"
+	cp $name.cow again.cow
+	moo create -V 4 kid.cow again.cow
+	moo merge --in-place --delete kid.cow
+	is "$(field again.cow format-specific data sealed)" 0 \
+		"$name: opened to be written"
+	moo seal again.cow
+	perl -ne 'print if /^(seal|checksum)/' $name.expect >want
+	is "$(field again.cow format-specific data sealed-clusters)" \
+		"$(grep -c ^checksum want)" "$name: sealed again"
+	moo check --data again.cow >checked 2>&1 || status=$?
+	is "$((status % 3))" 0 "$name: as what was sealed"
+done
 
 # Where the bits of the last sectors are, or would be.
 for name in v1-le v1-be v2; do
@@ -144,7 +166,7 @@ for name in v1-tail-on-data v2-tail-on-data; do
 	like "$(cat text)" "read-only" "$name: is told to be read-only"
 done
 
-for name in v4-disk v4-thin; do
+for name in v4-disk v4-disk-sealed v4-thin; do
 	refused 1 "$name.cow: has no parent" "$name to V3" \
 		moo convert -V 3 $name.cow no.cow
 done

@@ -212,6 +212,42 @@ finish('v4-torn', [@v4, 4096 + 300, 'torn'], \@old,
 		    end => 10, owned => 1),
        @nine);
 
+# seal(BLOCK, INDEX, GENERATION, [first block, bytes of each block]...): a page of
+# a seal, and what read.c says of it.
+sub seal {
+	my ($block, $index, $generation, @runs) = @_;
+	my (@words, @lines);
+
+	for my $run (@runs) {
+		my ($n, @blocks) = @$run;
+		my @crc = map { crc32c(pack 'a4096', $_) } @blocks;
+
+		push @lines, map { sprintf "checksum %d %08x", $n + $_, $crc[$_] }
+			     0 .. $#crc;
+		push @words, $n << $doc->number('COW_SEAL_SHIFT') | @crc;
+		push @words, (shift @crc) << 32 | (shift @crc // 0) while @crc;
+	}
+	return ([page($block, $doc->number('COW_SEAL_LEVEL'), $index,
+		      $generation, { map { $_ => $words[$_] } 0 .. $#words })],
+		@lines);
+}
+
+# The same, sealed. The garbage before and behind sectors 9 and 10, in the block
+# that holds them, is nobody's.
+my ($seal, @sums) = seal(11, 0, 6, [1, "\0" x 512 . $new[9] . $new[10]]);
+finish('v4-sealed', [
+	@v4,
+	8 * 4096, 'nobody has this',
+	8 * 4096 + 1536, 'nor that',
+	@$seal,
+	slot(%layer, generation => 6, content => 2, root => 10, end => 12,
+	     owned => 5, ro_compatible => $doc->number('COW_RO_SEALED'),
+	     seal => 11, seal_pages => 1, sealed => 1, seal_content => 2),
+], \@new, header_lines(%lines, generation => 6, content => 2, root => 10,
+			end => 12, owned => 5),
+       @nine, 'sector 10 data ' . (8 * 4096 + 1024),
+       (map { "sector $_ zero" } 64 .. 66), 'seal 11 1 1 2', @sums);
+
 # No parent, and an index of two levels: 504 blocks to a leaf.
 my @thin = ("\0" x 512) x (505 * 8);
 $thin[0] = sector('v4-thin', 0);
@@ -239,6 +275,23 @@ finish('v4-disk', [
 	16 * 4096, join('', @disk),
 ], \@disk, header_lines(%disk, parent => ''),
        map { "sector $_ data " . (16 * 4096 + 512 * $_) } 0 .. 39);
+
+# Sealed: of 39 sectors the last block has only seven. Two pages, and runs that
+# are shorter than they could be.
+my @blocks = map { join '', @disk[8 * $_ .. 8 * $_ + 7] } 0 .. 3;
+push @blocks, join '', @disk[32 .. 38];
+my ($first, @lower) = seal(21, 0, 3, [0, @blocks[0, 1]], [2, $blocks[2]]);
+my ($second, @upper) = seal(22, 1, 3, [3, @blocks[3, 4]]);
+%disk = (%disk, size => 39 * 512, owned => 39, generation => 3);
+finish('v4-disk-sealed', [
+	slot(%disk, generation => 2),
+	slot(%disk, ro_compatible => $doc->number('COW_RO_SEALED'), seal => 21,
+	     seal_pages => 2, sealed => 5, seal_content => 1),
+	16 * 4096, join('', @disk[0 .. 38]) . 'behind the end', @$first,
+	@$second,
+], [@disk[0 .. 38]], header_lines(%disk, parent => ''),
+       (map { "sector $_ data " . (16 * 4096 + 512 * $_) } 0 .. 38),
+       'seal 21 2 5 1', @lower, @upper);
 
 # A state record, with a successor.
 my $next = "$prefix/next.cow";

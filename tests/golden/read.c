@@ -172,6 +172,35 @@ static void print_v4(const struct cow_disk_v4 *v4)
 	printf("parent %.*s\n", (int)name->len, text);
 }
 
+static void print_seal(const struct cow_disk_v4 *v4)
+{
+	unsigned int i, k;
+	uint64_t n;
+
+	printf("seal %llu %llu %llu %llu\n", (unsigned long long)v4->seal,
+	       (unsigned long long)v4->seal_pages,
+	       (unsigned long long)v4->sealed,
+	       (unsigned long long)v4->seal_content);
+	for (n = 0; n < v4->seal_pages; n++) {
+		const struct cow_disk_page *page =
+			get_page(v4, COW_SEAL_LEVEL, n, v4->seal + n);
+
+		for (i = 0; i < COW_PAGE_ENTRIES && page->entry[i];) {
+			uint64_t run = cow_be64(page->entry[i++]);
+
+			for (k = 0; k < (run & COW_SEAL_COUNT); k++) {
+				uint64_t word = cow_be64(page->entry[i + k / 2]);
+
+				printf("checksum %llu %08x\n",
+				       (unsigned long long)
+				       (run >> COW_SEAL_SHIFT) + k,
+				       (uint32_t)(k % 2 ? word : word >> 32));
+			}
+			i += (k + 1) / 2;
+		}
+	}
+}
+
 static void read_disk(const struct cow_disk_v4 *v4)
 {
 	uint64_t i;
@@ -201,6 +230,8 @@ static void read_v4(void)
 		read_disk(&slot[best]);
 	if (slot[best].root)
 		read_index(&slot[best]);
+	if (cow_v4_sealed(&slot[best]))
+		print_seal(&slot[best]);
 }
 
 static void read_record(void)
