@@ -132,7 +132,7 @@ start again ubd0=a.cow ubd1=flat.cow <<'EOF'
 . "$S/mounting"
 (cd /tmp && sha256sum --quiet -c "$S/before")
 point up
-point=done
+point=ending
 . "$S/writing"
 . "$S/ending"
 EOF
@@ -141,7 +141,7 @@ sealed delta.cow "below a top"
 unsealed flat.cow "a top"
 go up
 sleep 2
-go done
+go ending
 ended_well again "the guest found all its files, and wrote"
 sealed delta.cow "as it was"
 sound a.cow

@@ -195,6 +195,16 @@ void seal_layers(struct world *w)
 
 /* ---- and looked at ----------------------------------------------------- */
 
+static void check_sum(struct sums *sums, unsigned int n, uint64_t block,
+		      uint32_t crc, const char *name)
+{
+	if (n < sums->n && sums->sum[n].block == block &&
+	    sums->sum[n].crc == crc)
+		return;
+	world_fail(sums->w, "block %llu of %s is not what was sealed",
+		   (unsigned long long)block, name);
+}
+
 /* The pages, read from the document as it is, not as write_pages() has it. */
 static void check_pages(struct sums *sums, const char *name)
 {
@@ -217,10 +227,7 @@ static void check_pages(struct sums *sums, const char *name)
 				uint32_t crc = k % 2 ? word : word >> 32;
 				uint64_t b = (run >> COW_SEAL_SHIFT) + k;
 
-				if (n >= sums->n || sums->sum[n].block != b ||
-				    sums->sum[n].crc != crc)
-					world_fail(sums->w, "block %llu of %s is not what was sealed",
-						   (unsigned long long)b, name);
+				check_sum(sums, n, b, crc, name);
 			}
 			i += (k + 1) / 2;
 		}

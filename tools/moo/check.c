@@ -199,6 +199,14 @@ static void show_fixed(const struct check *check)
 	puts("The repaired file was looked at again:");
 }
 
+static void show_data(const struct check *check)
+{
+	printf("%llu blocks of data were held against the seal; ",
+	       (unsigned long long)check->verified);
+	printf("%llu are not what was sealed.\n",
+	       (unsigned long long)check->bad);
+}
+
 static void show_text(const struct check *check)
 {
 	show_fixed(check);
@@ -211,9 +219,7 @@ static void show_text(const struct check *check)
 	if (!check->corruptions && !check->leaks)
 		puts("No errors were found.");
 	if (check->data)
-		printf("%llu blocks of data were held against the seal; %llu are not what was sealed.\n",
-		       (unsigned long long)check->verified,
-		       (unsigned long long)check->bad);
+		show_data(check);
 	if (check->torn)
 		puts("One of its header slots is torn, as by a crash; the other one is in force.");
 	if (check->probe->hdr.tail_on_data)

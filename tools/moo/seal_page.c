@@ -177,19 +177,15 @@ static int enter_run(struct moo_seal_in *in, uint64_t head, const char **why)
 /* The next run, in the pages that follow. */
 static int find_run(struct moo_seal_in *in, const char **why)
 {
+	uint64_t head;
 	int ret = 0;
 
 	while (!ret && !in->left) {
-		uint64_t head = 0;
-
-		if (in->at < COW_PAGE_ENTRIES)
-			head = cow_be64(in->page->entry[in->at]);
-		if (head)
-			ret = enter_run(in, head, why);
-		else if (in->pages == in->probe->hdr.v4.seal_pages)
+		head = in->at < COW_PAGE_ENTRIES ?
+		       cow_be64(in->page->entry[in->at]) : 0;
+		if (!head && in->pages == in->probe->hdr.v4.seal_pages)
 			break;
-		else
-			ret = read_page(in, why);
+		ret = head ? enter_run(in, head, why) : read_page(in, why);
 	}
 	return ret;
 }
