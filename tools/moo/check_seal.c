@@ -190,10 +190,7 @@ static int join(struct joint *joint, struct cow_error *err)
 
 static bool page_is_free(struct check *check, uint64_t block)
 {
-	const struct check_map *map = &check->map;
-
-	if (!map->used || block >= map->blocks ||
-	    !check_bit(map->used, block))
+	if (!check_bit(check->map.used, block))
 		return true;
 	check_found(check, CHECK_SEAL,
 		    "its seal has a page at block %llu, which is used twice",
@@ -204,7 +201,7 @@ static bool page_is_free(struct check *check, uint64_t block)
 static bool pages_sound(struct check *check)
 {
 	const struct cow_disk_v4 *v4 = &check->probe->hdr.v4;
-	uint64_t end = v4->seal + v4->seal_pages, block;
+	uint64_t end = v4->seal + v4->seal_pages, block = v4->seal;
 
 	if (v4->seal_content != v4->content)
 		check_found(check, CHECK_SEAL,
@@ -214,11 +211,12 @@ static bool pages_sound(struct check *check)
 	else if (!check_block_whole(check, end - 1))
 		check_found(check, CHECK_SEAL,
 			    "its seal is cut off by the end of the file");
+	else if (v4->kind == COW_KIND_DISK)
+		return true;
 	else
-		for (block = v4->seal; page_is_free(check, block); block++)
-			if (block == end - 1)
-				return true;
-	return false;
+		while (block < end && page_is_free(check, block))
+			block++;
+	return block == end;
 }
 
 /* From here on they are in use; of a seal that is none they are not. */
