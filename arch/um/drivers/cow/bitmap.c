@@ -14,6 +14,11 @@
 
 #define PAGE_BITS	(IPAGE_SIZE * 8ull)
 
+static uint64_t min64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 static uint64_t bits_end(const struct layer *layer)
 {
 	uint64_t bits = layer->hdr.bitmap_len * 8;
@@ -26,6 +31,61 @@ static bool last_byte_may_lack(const struct layer *layer)
 {
 	return layer->hdr.format != COW_V3 && layer->sectors % 8;
 }
+
+/* ---- holes ------------------------------------------------------------- */
+
+static bool in_hole(const struct layer *layer, uint64_t sector)
+{
+	return sector >= layer->hole.start && sector < layer->hole.end;
+}
+
+/* A page that is not in memory is as the file has it. */
+bool cow_look_begin(struct layer *layer, uint64_t sector, struct look *look)
+{
+	uint64_t key = sector / PAGE_BITS;
+	uint64_t end;
+
+	if (layer->ops != &cow_bitmap_ops || sector >= bits_end(layer) ||
+	    in_hole(layer, sector) || cow_page_find(layer, key))
+		return false;
+	end = (bits_end(layer) + PAGE_BITS - 1) / PAGE_BITS;
+	look->layer = layer;
+	look->first = key;
+	look->end = cow_page_next(layer, key, end);
+	return true;
+}
+
+/* End of the hole at file offset @at; of a file that was cut, where that ends. */
+static uint64_t file_hole_end(const struct layer *layer, uint64_t at)
+{
+	const struct cow_env *env = &layer->chain->env;
+	int64_t data = env->io->next_data(env->ctx, layer->fd, at);
+	struct io_stat st;
+
+	if (data != INT64_MAX)
+		return data < 0 ? 0 : data;
+	return env->io->stat(env->ctx, layer->fd, &st) ? 0 : st.size;
+}
+
+void cow_look_host(struct look *look)
+{
+	uint64_t begin = look->layer->hdr.bitmap_offset;
+	uint64_t end;
+
+	end = file_hole_end(look->layer, begin + look->first * IPAGE_SIZE);
+	end = end < begin ? 0 : (end - begin) / IPAGE_SIZE;
+	look->end = min64(look->end, end);
+}
+
+void cow_look_end(const struct look *look)
+{
+	struct layer *layer = look->layer;
+
+	layer->hole.start = look->first * PAGE_BITS;
+	layer->hole.end = min64(look->end * PAGE_BITS, bits_end(layer));
+}
+
+/* ---- pages ------------------------------------------------------------- */
 
 /* Find the page with the bit of @sector, loading it if need be. */
 static int bitmap_page(struct layer *layer, uint64_t sector,
@@ -82,11 +142,6 @@ static uint64_t run_length(const uint8_t *bits, uint64_t n, uint64_t end)
 	return i - n;
 }
 
-static uint64_t min64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 static int bitmap_map(struct layer *layer, uint64_t sector, uint64_t count,
 		      struct cow_run *run, struct ipage **page)
 {
@@ -99,6 +154,10 @@ static int bitmap_map(struct layer *layer, uint64_t sector, uint64_t count,
 	run->count = count;
 	if (sector >= end)
 		return 0;
+	if (in_hole(layer, sector)) {
+		run->count = min64(count, layer->hole.end - sector);
+		return 0;
+	}
 	err = bitmap_page(layer, sector, page);
 	if (err)
 		return err;
@@ -140,6 +199,9 @@ static void bitmap_set(struct layer *layer, struct ipage *page, uint64_t sector,
 	uint64_t end = n + count;
 	bool own = state != COW_ABSENT;
 
+	/* The page may leave memory, once the file has no hole there. */
+	if (own && in_hole(layer, sector))
+		layer->hole.end = sector - n;
 	for (; n < end; n++) {
 		uint8_t mask = 1u << (n % 8);
 

@@ -123,6 +123,9 @@ void cow_cache_exit(struct chain *chain);
 /* The page in memory (then most recently used), or NULL. */
 struct ipage *cow_page_find(struct layer *layer, uint64_t key);
 
+/* The least key from @key on whose page is in memory; @end if none below is. */
+uint64_t cow_page_next(struct layer *layer, uint64_t key, uint64_t end);
+
 /* A page for @key, holding nothing; NULL if none can be evicted. */
 struct ipage *cow_page_new(struct layer *layer, uint64_t key,
 			   struct ipage *parent);
@@ -176,6 +179,27 @@ struct layer_ops {
 extern const struct layer_ops cow_raw_ops;
 extern const struct layer_ops cow_bitmap_ops;
 extern const struct layer_ops cow_isam_ops;
+
+/**
+ * struct look - does the file have a hole where the bits of a sector are?
+ * @first: page of the bitmap to look from
+ * @end: page before which the hole ends, if there is one
+ */
+struct look {
+	struct layer *layer;
+	uint64_t first;
+	uint64_t end;
+};
+
+/*
+ * Bitmaps: let map() pass over a hole of the file at once, not page by page.
+ * True if the file has to be asked: cow_look_host() does that, which may block
+ * and run on any thread, and cow_look_end() keeps what it said. In between the
+ * layer is given no sector.
+ */
+bool cow_look_begin(struct layer *layer, uint64_t sector, struct look *look);
+void cow_look_host(struct look *look);
+void cow_look_end(const struct look *look);
 
 enum commit_phase {
 	COMMIT_IDLE,
@@ -271,6 +295,8 @@ struct room {
  * @counted: content generation was raised since the layer became writable
  * @header_dirty: V4: the header waits for a commit
  * @dirty: V4 and bitmap: dirty pages by level
+ * @hole: bitmap: sectors whose bits are in a hole of the file, and were not set
+ *	since
  * @phase: changes when blocks wait for the I/O that is under way
  * @io_of_phase: pieces of requests and merges under way, by the phase in which
  *	they began
@@ -299,6 +325,10 @@ struct layer {
 	bool counted;
 	bool header_dirty;
 	struct ipage *dirty[COW_V4_MAX_LEVELS];
+	struct {
+		uint64_t start;
+		uint64_t end;
+	} hole;
 	struct room *room;
 	unsigned int phase;
 	unsigned int io_of_phase[2];

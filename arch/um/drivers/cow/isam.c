@@ -59,6 +59,27 @@ static uint64_t page_end(unsigned int level, uint64_t index)
 	return end;
 }
 
+/*
+ * Page @index of @level, below @at, is absent: the first sector behind it that
+ * some other page may map; what lies behind @end is of no interest. A page in
+ * memory need not stand in the entry that leads to it.
+ */
+static uint64_t hole_end(struct layer *layer, struct ipage *at,
+			 unsigned int level, uint64_t index, uint64_t end)
+{
+	uint64_t next = index + 1;
+
+	if (!at)
+		return page_end(level, index);
+	while (next % COW_PAGE_ENTRIES && page_end(level, next - 1) < end &&
+	       !get_entry(at, next % COW_PAGE_ENTRIES))
+		next++;
+	if (at->children)
+		next = cow_page_next(layer, page_key(level, index + 1),
+				     page_key(level, next));
+	return page_end(level, next - 1);
+}
+
 /* Make an empty page, or begin to read the one at @block. */
 static int bring_page(struct layer *layer, unsigned int level, uint64_t index,
 		      uint64_t block, struct ipage *parent, struct ipage **out)
@@ -108,7 +129,8 @@ static int lowest_page(struct layer *layer, const uint64_t *index,
 
 /*
  * The leaf of @sector. Without @make, *page is NULL where there is none, and
- * *hole is the first sector that some other leaf may map.
+ * *hole, at first the sector behind those asked for, is the first one that some
+ * other leaf may map.
  */
 static int find_leaf(struct layer *layer, uint64_t sector, bool make,
 		     struct ipage **page, uint64_t *hole)
@@ -134,7 +156,7 @@ static int find_leaf(struct layer *layer, uint64_t sector, bool make,
 		level--;
 		if (!block && !make) {
 			*page = NULL;
-			*hole = page_end(level, index[level]);
+			*hole = hole_end(layer, at, level, index[level], *hole);
 			return 0;
 		}
 		err = bring_page(layer, level, index[level], block, at, page);
@@ -208,7 +230,7 @@ static uint64_t leaf_left(uint64_t sector, uint64_t count)
 static int isam_map(struct layer *layer, uint64_t sector, uint64_t count,
 		    struct cow_run *run, struct ipage **page)
 {
-	uint64_t hole = 0;
+	uint64_t hole = sector + count;
 	int err;
 
 	err = find_leaf(layer, sector, false, page, &hole);

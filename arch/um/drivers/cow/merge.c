@@ -12,6 +12,7 @@
  *	ACTIVATE   from here on writes go to the parent
  *	WRITERS    writes that began before finish on the top
  *	FIND       the next stretch that the top still owns is the next window
+ *	LOOK       where the top's bitmap has a hole, FIND passes over it
  *	HOLD       writes to the window wait; those under way finish
  *	COPY       the window is copied; ownership changes as pieces succeed
  *	SETTLE     all pieces are back: release the window, go to FIND
@@ -44,6 +45,7 @@ enum {
 	MERGE_ACTIVATE,
 	MERGE_WRITERS,
 	MERGE_FIND,
+	MERGE_LOOK,
 	MERGE_HOLD,
 	MERGE_COPY,
 	MERGE_SETTLE,
@@ -213,39 +215,68 @@ static int guard_read(struct merge *merge)
 	return cow_is_magic(merge->sector) ? -EPERM : 0;
 }
 
-static int find(struct merge *merge)
+static int look_call(void *arg)
 {
-	struct work *work = &merge->work;
+	struct merge *merge = merge_of(arg);
+
+	cow_look_host(&merge->look);
+	return 0;
+}
+
+static void open_window(struct merge *merge)
+{
+	struct drain *drain = &merge->work.chain->drain;
+
+	drain->start = merge->cursor;
+	drain->end = merge->cursor + WINDOW_SECTORS -
+		     merge->cursor % WINDOW_SECTORS;
+	if (drain->end > merge->top->sectors)
+		drain->end = merge->top->sectors;
+	merge->copied = drain->start;
+	merge->work.state = MERGE_HOLD;
+}
+
+static int find_window(struct merge *merge)
+{
 	struct layer *top = merge->top;
-	struct drain *drain = &work->chain->drain;
 	struct ipage *page = NULL;
 	struct cow_run run;
 	int ret;
 
+	ret = top->ops->map(top, merge->cursor, top->sectors - merge->cursor,
+			    &run, &page);
+	if (ret == -EAGAIN)
+		return cow_work_page(&merge->work, page);
+	if (ret)
+		return ret;
+	if (run.state == COW_ABSENT)
+		merge->cursor += run.count;
+	else
+		open_window(merge);
+	return 0;
+}
+
+static int find(struct merge *merge)
+{
+	struct work *work = &merge->work;
+
 	/* The whole index is looked at: a foreign header may count wrongly. */
-	if (merge->cursor >= top->sectors) {
+	if (merge->cursor >= merge->top->sectors) {
 		cow_merge_report(merge);
 		work->state = MERGE_EMPTY;
 		return 0;
 	}
-	ret = top->ops->map(top, merge->cursor, top->sectors - merge->cursor,
-			    &run, &page);
-	if (ret == -EAGAIN)
-		return cow_work_page(work, page);
-	if (ret)
-		return ret;
-	if (run.state == COW_ABSENT) {
-		merge->cursor += run.count;
-		return 0;
-	}
-	drain->start = merge->cursor;
-	drain->end = merge->cursor + WINDOW_SECTORS -
-		     merge->cursor % WINDOW_SECTORS;
-	if (drain->end > top->sectors)
-		drain->end = top->sectors;
-	merge->copied = drain->start;
-	work->state = MERGE_HOLD;
-	return 0;
+	if (!cow_look_begin(merge->top, merge->cursor, &merge->look))
+		return find_window(merge);
+	work->state = MERGE_LOOK;
+	return cow_work_call(work, look_call);
+}
+
+static int look(struct merge *merge)
+{
+	cow_look_end(&merge->look);
+	merge->work.state = MERGE_FIND;
+	return find_window(merge);
 }
 
 static int hold(struct merge *merge)
@@ -369,6 +400,8 @@ static int begin(struct merge *merge)
 		return guard_read(merge);
 	case MERGE_FIND:
 		return find(merge);
+	case MERGE_LOOK:
+		return look(merge);
 	case MERGE_HOLD:
 		return hold(merge);
 	case MERGE_COPY:

@@ -15,6 +15,7 @@
  * @cursor: sectors below it belong to the parent
  * @copied: within the window: sectors below it are under way, or done
  * @error: of a piece; the merge stops when all pieces are back
+ * @look: LOOK: what is asked of the top's file
  * @sector: GUARD: sector 0 of the top
  */
 struct merge {
@@ -28,6 +29,7 @@ struct merge {
 	uint64_t cursor;
 	uint64_t copied;
 	int error;
+	struct look look;
 	uint8_t *sector;
 	struct cow_vec vec;
 };

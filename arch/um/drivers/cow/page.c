@@ -136,6 +136,27 @@ struct ipage *cow_page_find(struct layer *layer, uint64_t key)
 	return page;
 }
 
+/* Whichever is less to look at: the keys, or all pages in memory. */
+uint64_t cow_page_next(struct layer *layer, uint64_t key, uint64_t end)
+{
+	struct ipage_cache *cache = &layer->chain->cache;
+	unsigned int i;
+
+	if (end - key <= cache->used) {
+		while (key < end && !cow_page_find(layer, key))
+			key++;
+		return key;
+	}
+	for (i = 0; i < cache->used; i++) {
+		const struct ipage *page = &cache->pages[i];
+
+		if (page->state != IPAGE_FREE && page->layer == layer &&
+		    page->key >= key && page->key < end)
+			end = page->key;
+	}
+	return end;
+}
+
 static void evict(struct ipage_cache *cache, struct ipage *page)
 {
 	struct ipage *parent = page->parent;

@@ -196,6 +196,17 @@ int cow_layer(const struct common_file *file, unsigned int n,
 	return 0;
 }
 
+static void look(struct layer *layer, uint64_t sector)
+{
+	struct look look;
+
+	if (!cow_look_begin(layer, sector, &look))
+		return;
+	cow_look_host(&look);
+	cow_look_end(&look);
+}
+
+/* The owner cache knows of short stretches only, so it is not asked. */
 int cow_map(struct common_file *file, unsigned int n, uint64_t sector,
 	    uint64_t count, struct cow_run *run, unsigned int *owner)
 {
@@ -205,7 +216,9 @@ int cow_map(struct common_file *file, unsigned int n, uint64_t sector,
 	int err;
 
 	if (n == COW_MAP_CHAIN) {
-		err = cow_resolve(chain, sector, count, run, &layer, &page);
+		for (layer = chain->top; layer; layer = layer->parent)
+			look(layer, sector);
+		err = walk(chain->top, sector, count, NULL, run, &layer, &page);
 		if (!err && !layer)
 			run->state = COW_ABSENT;
 		if (!err)
@@ -215,6 +228,7 @@ int cow_map(struct common_file *file, unsigned int n, uint64_t sector,
 		if (n >= chain->depth)
 			return -ENOENT;
 		layer = chain->by_rank[chain->depth - 1 - n];
+		look(layer, sector);
 		err = layer->ops->map(layer, sector, count, run, &page);
 	}
 	/* A synchronous back end waits for pages: only memory can be short. */
