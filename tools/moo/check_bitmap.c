@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "check.h"
 
@@ -46,6 +47,21 @@ static uint64_t next_bits(const struct check *check, uint64_t at)
 	return moo_min((uint64_t)data - begin, p->hdr.bitmap_len);
 }
 
+/* Most bytes are zero; words pass quickly over them. */
+static uint64_t next_byte(const uint8_t *buf, uint64_t at, uint64_t len)
+{
+	uint64_t word;
+
+	for (; at + sizeof(word) <= len; at += sizeof(word)) {
+		memcpy(&word, buf + at, sizeof(word));
+		if (word)
+			break;
+	}
+	while (at < len && !buf[at])
+		at++;
+	return at;
+}
+
 static int read_bits(struct check *check, struct bits *bits, uint8_t *buf,
 		     struct cow_error *err)
 {
@@ -55,15 +71,14 @@ static int read_bits(struct check *check, struct bits *bits, uint8_t *buf,
 
 	for (at = 0; at < hdr->bitmap_len; at += len) {
 		at = next_bits(check, at);
-		len = moo_min(MOO_BUFFER, hdr->bitmap_len - at);
+		len = moo_min(COW_BITS_PART, hdr->bitmap_len - at);
 		ret = check_read(check, buf, len, hdr->bitmap_offset + at,
 				 err);
 		if (ret)
 			return ret;
-		for (i = 0; i < len; i++)
-			if (buf[i])
-				look_at_byte(bits, buf[i], (at + i) * 8,
-					     check->total);
+		for (i = next_byte(buf, 0, len); i < len;
+		     i = next_byte(buf, i + 1, len))
+			look_at_byte(bits, buf[i], (at + i) * 8, check->total);
 	}
 	return 0;
 }

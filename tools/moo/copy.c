@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "moo.h"
+#include "pair.h"
 
 /* How much of two chains is compared at a time; two fit into MOO_BUFFER. */
 #define COMPARE	(64u << 10)
@@ -299,19 +299,34 @@ int moo_write_difference(struct moo_chain *to, uint64_t offset, uint8_t *new,
 	return ret;
 }
 
-static int compare_next(struct moo_chain *from, struct moo_chain *to,
-			uint64_t at, uint64_t *len, uint8_t *buf,
+/* Write what differs of the stretch, or of its first part. */
+static int compare_part(struct moo_pair *pair, uint8_t *buf,
 			struct cow_error *err)
 {
 	int ret;
 
-	*len = moo_min(COMPARE, from->file->size - at);
-	ret = moo_chain_read(from, at, buf, *len, err);
+	pair->length = moo_min(pair->length, COMPARE);
+	ret = moo_pair_read(pair, 0, buf, pair->length, err);
 	if (!ret)
-		ret = moo_chain_read(to, at, buf + COMPARE, *len, err);
+		ret = moo_pair_read(pair, 1, buf + COMPARE, pair->length, err);
 	if (!ret)
-		ret = moo_write_difference(to, at, buf, buf + COMPARE, *len,
-					   err);
+		ret = moo_write_difference(pair->chain[1], pair->start, buf,
+					   buf + COMPARE, pair->length, err);
+	return ret;
+}
+
+/* Where both have zeros, or the same bytes of a file, nothing is read. */
+static int compare_next(struct moo_chain *from, struct moo_chain *to,
+			uint64_t at, uint64_t *len, uint8_t *buf,
+			struct cow_error *err)
+{
+	struct moo_pair pair = { .chain = { from, to } };
+	int ret;
+
+	ret = moo_pair_at(&pair, at, err);
+	if (!ret && !moo_pair_same(&pair))
+		ret = compare_part(&pair, buf, err);
+	*len = ret ? 0 : pair.length;
 	return ret;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Two disks side by side: what moo diff and moo rebase share.
+ * Two disks side by side: what moo diff, convert and rebase share.
  */
 #ifndef MOO_PAIR_H
 #define MOO_PAIR_H

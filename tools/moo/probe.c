@@ -200,13 +200,10 @@ void moo_probe_end(struct moo_probe *probe)
 
 static uint64_t count_bits(const uint8_t *bytes, uint64_t nbits)
 {
-	uint64_t n = 0, i;
+	uint8_t last = nbits % 8 ? bytes[nbits / 8] : 0;
 
-	for (i = 0; i < nbits / 8; i++)
-		n += __builtin_popcount(bytes[i]);
-	if (nbits % 8)
-		n += __builtin_popcount(bytes[i] & ((1u << nbits % 8) - 1));
-	return n;
+	last &= (1u << nbits % 8) - 1;
+	return cow_count_bits(bytes, nbits / 8) + cow_count_bits(&last, 1);
 }
 
 /* Count the bits of a bitmap, those past the last sector left out. */
@@ -226,7 +223,7 @@ static int count_bitmap(const struct moo_probe *p, uint8_t *buf,
 		if (got >= (int64_t)(p->hdr.bitmap_offset + bytes))
 			break;
 		at = got - p->hdr.bitmap_offset;
-		len = moo_min(MOO_BUFFER, bytes - at);
+		len = moo_min(COW_BITS_PART, bytes - at);
 		got = p->env.io->pread(p->env.ctx, p->fd, buf, len,
 				       p->hdr.bitmap_offset + at);
 		if (got != (int64_t)len)
@@ -253,7 +250,7 @@ int moo_owned(const struct moo_probe *probe, uint64_t *owned,
 		*owned = probe->hdr.v4.owned << COW_SECTOR_SHIFT;
 		return 0;
 	}
-	buf = malloc(MOO_BUFFER);
+	buf = malloc(COW_BITS_PART);
 	if (!buf)
 		return moo_fail(err, -ENOMEM, "%s: out of memory", probe->name);
 	ret = count_bitmap(probe, buf, &sectors, err);

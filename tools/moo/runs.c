@@ -40,6 +40,28 @@ static int read_all(struct moo_runs *runs, void *buf, size_t len,
 
 /* ---- V1 to V3 ---------------------------------------------------------- */
 
+static bool bits_loaded(const struct moo_runs *runs, uint64_t byte)
+{
+	return byte >= runs->bits_at &&
+	       byte - runs->bits_at < runs->bits_len;
+}
+
+/* End of the hole of the file that byte @byte of the bitmap is in, or @byte. */
+static uint64_t bits_hole(const struct moo_runs *runs, uint64_t byte)
+{
+	const struct moo_probe *p = runs->probe;
+	uint64_t begin = p->hdr.bitmap_offset;
+	int64_t data = p->env.io->next_data(p->env.ctx, p->fd, begin + byte);
+	struct io_stat st;
+
+	/* What was cut off is no hole. */
+	if (data == INT64_MAX)
+		data = p->env.io->stat(p->env.ctx, p->fd, &st) ? 0 : st.size;
+	if (data < (int64_t)(begin + byte))
+		return byte;
+	return moo_min(data - begin, p->hdr.bitmap_len);
+}
+
 /* Bits behind the end of a file, of the last sectors, are 0. */
 static int load_bits(struct moo_runs *runs, uint64_t byte,
 		     struct cow_error *err)
@@ -49,7 +71,7 @@ static int load_bits(struct moo_runs *runs, uint64_t byte,
 	uint64_t len = moo_min(BITS_LEN, hdr->bitmap_len - at);
 	uint64_t here = runs->probe->st.size - hdr->bitmap_offset;
 
-	if (runs->bits_len && at == runs->bits_at)
+	if (bits_loaded(runs, byte))
 		return 0;
 	memset(runs->bits, 0, BITS_LEN);
 	runs->bits_at = at;
@@ -65,11 +87,29 @@ static bool bit_at(const struct moo_runs *runs, uint64_t sector)
 	return runs->bits[byte] >> sector % 8 & 1;
 }
 
+/* The first sector behind @sector whose bit is another one, or @end. */
+static uint64_t other_bit(const struct moo_runs *runs, uint64_t sector,
+			  uint64_t end)
+{
+	bool owned = bit_at(runs, sector);
+	uint8_t same = owned ? 0xff : 0;
+
+	for (;;) {
+		if (sector >= end || bit_at(runs, sector) != owned)
+			return sector < end ? sector : end;
+		if (sector % 8 == 0 &&
+		    runs->bits[sector / 8 - runs->bits_at] == same)
+			sector += 8;
+		else
+			sector++;
+	}
+}
+
 static int bitmap_at(struct moo_runs *runs, uint64_t sector,
 		     struct cow_run *run, struct cow_error *err)
 {
 	const struct cow_header *hdr = &runs->probe->hdr;
-	uint64_t end, at = sector;
+	uint64_t end, hole;
 	bool owned;
 	int ret;
 
@@ -79,14 +119,19 @@ static int bitmap_at(struct moo_runs *runs, uint64_t sector,
 	/* The last sectors of V1 and V2 may have no bits. */
 	if (sector / 8 >= hdr->bitmap_len)
 		return 0;
+	if (!bits_loaded(runs, sector / 8)) {
+		hole = bits_hole(runs, sector / 8) * 8;
+		if (hole > sector) {
+			run->count = moo_min(hole, sectors_of(runs)) - sector;
+			return 0;
+		}
+	}
 	ret = load_bits(runs, sector / 8, err);
 	if (ret)
 		return ret;
 	end = moo_min(sectors_of(runs), (runs->bits_at + runs->bits_len) * 8);
 	owned = bit_at(runs, sector);
-	while (at < end && bit_at(runs, at) == owned)
-		at++;
-	run->count = at - sector;
+	run->count = other_bit(runs, sector, end) - sector;
 	run->state = owned ? COW_DATA : COW_ABSENT;
 	run->place = hdr->data_offset + (sector << COW_SECTOR_SHIFT);
 	return 0;

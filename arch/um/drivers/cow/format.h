@@ -400,6 +400,17 @@ size_t cow_record_emit(const struct cow_record *rec, void *buf);
  */
 uint32_t cow_crc32c(uint32_t crc, const void *buf, size_t len);
 
+/*
+ * How much of a bitmap is read at a time: between a few bits that are far from
+ * each other little is read in vain.
+ */
+#define COW_BITS_PART	0x10000u
+
+/**
+ * cow_count_bits() - how many bits of a bitmap are set
+ */
+uint64_t cow_count_bits(const void *buf, size_t len);
+
 static inline uint16_t cow_be16(uint16_t v)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__

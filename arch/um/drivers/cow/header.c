@@ -48,6 +48,31 @@ static uint64_t order64(uint64_t v, bool little_endian)
 	return little_endian ? __builtin_bswap64(v) : v;
 }
 
+/* The compiler's builtin would need its run-time library. */
+static unsigned int ones(uint64_t v)
+{
+	v -= v >> 1 & 0x5555555555555555ull;
+	v = (v & 0x3333333333333333ull) + (v >> 2 & 0x3333333333333333ull);
+	v = (v + (v >> 4)) & 0x0f0f0f0f0f0f0f0full;
+	return v * 0x0101010101010101ull >> 56;
+}
+
+uint64_t cow_count_bits(const void *buf, size_t len)
+{
+	const uint8_t *bytes = buf;
+	uint64_t word, n = 0;
+	size_t at;
+
+	for (at = 0; len - at >= sizeof(word); at += sizeof(word)) {
+		memcpy(&word, bytes + at, sizeof(word));
+		if (word)
+			n += ones(word);
+	}
+	for (; at < len; at++)
+		n += ones(bytes[at]);
+	return n;
+}
+
 /* The checksum of @buf as if the four bytes at @field were 0. */
 static uint32_t crc_without(const void *buf, size_t len, size_t field)
 {

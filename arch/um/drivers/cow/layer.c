@@ -141,14 +141,6 @@ int cow_layer_writable(struct layer *layer)
 
 /* ---- what a file is ---------------------------------------------------- */
 
-/* Set bits of @v; the compiler's builtin would need its run-time library. */
-static unsigned int bits_in(uint8_t v)
-{
-	v = (v & 0x55) + (v >> 1 & 0x55);
-	v = (v & 0x33) + (v >> 2 & 0x33);
-	return (v & 0x0f) + (v >> 4);
-}
-
 /* The bits of the next @size bytes at or behind file offset @at; moves @at. */
 static int64_t count_part(struct layer *layer, uint64_t *at, uint8_t *buf,
 			  size_t size)
@@ -156,7 +148,7 @@ static int64_t count_part(struct layer *layer, uint64_t *at, uint8_t *buf,
 	const struct cow_env *env = &layer->chain->env;
 	uint64_t end = layer->hdr.bitmap_offset + layer->hdr.bitmap_len;
 	int64_t data = env->io->next_data(env->ctx, layer->fd, *at);
-	int64_t got, i;
+	int64_t got;
 
 	if (data < 0)
 		return data;
@@ -167,8 +159,8 @@ static int64_t count_part(struct layer *layer, uint64_t *at, uint8_t *buf,
 	if (size > end - data)
 		size = end - data;
 	got = env->io->pread(env->ctx, layer->fd, buf, size, data);
-	for (i = 0; i < got; i++)
-		layer->owned += bits_in(buf[i]);
+	if (got > 0)
+		layer->owned += cow_count_bits(buf, got);
 	*at = got > 0 ? (uint64_t)(data + got) : end;
 	return got;
 }
@@ -178,16 +170,15 @@ static int count_bits(struct layer *layer)
 	const struct cow_env *env = &layer->chain->env;
 	uint64_t at = layer->hdr.bitmap_offset;
 	const uint64_t end = at + layer->hdr.bitmap_len;
-	const size_t size = 1 << 20;
-	uint8_t *buf = env->alloc(size);
+	uint8_t *buf = env->alloc(COW_BITS_PART);
 	int64_t got = 0;
 
 	if (!buf)
 		return -ENOMEM;
 	layer->owned = 0;
 	while (got >= 0 && at < end)
-		got = count_part(layer, &at, buf, size);
-	env->free(buf, size);
+		got = count_part(layer, &at, buf, COW_BITS_PART);
+	env->free(buf, COW_BITS_PART);
 	/* Padding bits of a foreign file may be anything. */
 	if (layer->owned > layer->sectors)
 		layer->owned = layer->sectors;
