@@ -456,8 +456,9 @@ static int fail(struct merge *merge, int error)
 	struct chain *chain = merge->work.chain;
 
 	merge->error = error;
-	/* The state is the one after that which failed: MARK, UNLINK. */
-	if (merge->work.state == MERGE_FLUSH)
+	/* The state is the one after that which failed. */
+	if (merge->work.state == MERGE_FLUSH ||
+	    merge->work.state == MERGE_UNLINK)
 		cow_layer_suspect(merge->top, error);
 	if (merge->work.state == MERGE_SWAP)
 		cow_layer_suspect(merge->parent, error);
