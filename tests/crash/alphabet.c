@@ -72,7 +72,13 @@ static void settle(struct world *w)
 static void snapshot(struct world *w)
 {
 	if (!w->task && !cow_merge_pending(w->file))
-		world_snapshot(w);
+		world_snapshot(w, 4);
+}
+
+static void snapshot_v3(struct world *w)
+{
+	if (!w->task && !cow_merge_pending(w->file) && world_top_is_raw(w))
+		world_snapshot(w, 3);
 }
 
 static void merge(struct world *w)
@@ -92,12 +98,12 @@ static bool made_by_snapshot(struct world *w)
 	return !cow_layer(w->file, 0, &info) && info.path[1] == 's';
 }
 
-/* What the boot arguments name has to stay. */
+/* What the boot arguments name, or lead through, has to stay. */
 static void merge_delete(struct world *w)
 {
 	const struct cow_merge_args args = {
 		.force = true, .resume = cow_merge_pending(w->file),
-		.remove = made_by_snapshot(w),
+		.remove = made_by_snapshot(w) && w->boot[1] != 's',
 	};
 
 	if (!w->task)
@@ -152,6 +158,12 @@ static void snapshot_and_finish(struct world *w)
 	finish(w);
 }
 
+static void snapshot_v3_and_finish(struct world *w)
+{
+	snapshot_v3(w);
+	finish(w);
+}
+
 static void merge_and_finish(struct world *w)
 {
 	merge_delete(w);
@@ -180,6 +192,8 @@ static const struct {
 	{ "settle", settle },
 	{ "snapshot-begin", snapshot },
 	{ "snapshot", snapshot_and_finish },
+	{ "snapshot-V3-begin", snapshot_v3 },
+	{ "snapshot-V3", snapshot_v3_and_finish },
 	{ "merge-begin", merge },
 	{ "merge-begin-delete", merge_delete },
 	{ "merge", merge_and_finish },

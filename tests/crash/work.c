@@ -339,9 +339,16 @@ static void top_name(struct world *w, unsigned int n, char name[WORLD_NAME])
 		snprintf(name, WORLD_NAME, "%s", info.path);
 }
 
-void world_snapshot(struct world *w)
+bool world_top_is_raw(const struct world *w)
 {
-	struct cow_snapshot_args args;
+	struct cow_layer_info info;
+
+	return !cow_layer(w->file, 0, &info) && info.format == COW_RAW;
+}
+
+void world_snapshot(struct world *w, unsigned int version)
+{
+	struct cow_snapshot_args args = { .version = version };
 	struct cow_error err = { "" };
 	char name[WORLD_NAME];
 	int ret;
@@ -352,7 +359,7 @@ void world_snapshot(struct world *w)
 	snprintf(name, sizeof(name), "/s%u", w->names++);
 	args.name = name;
 	ret = cow_snapshot_start(w->file, &args, &w->snapshot, &w->task, &err);
-	world_trace(w, "snapshot %s: %d", name, ret);
+	world_trace(w, "snapshot %s V%u: %d", name, version, ret);
 	if (!ret) {
 		w->doing = TASK_SNAPSHOT;
 		w->swapped = false;
@@ -524,7 +531,7 @@ void world_step(struct world *w)
 	else if (n < 76)
 		cow_background(w->file);
 	else if (n < 84)
-		world_snapshot(w);
+		world_snapshot(w, world_top_is_raw(w) ? 3 + n % 2 : 4);
 	else if (n < 93)
 		world_merge(w, cow_merge_pending(w->file));
 	else if (n < 95)

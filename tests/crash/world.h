@@ -136,7 +136,9 @@ void world_forget(struct world *w);
 
 void world_start(struct world *w, enum common_op op, unsigned int flags,
 		 uint64_t first, uint64_t count);
-void world_snapshot(struct world *w);
+/* @version 3 only if the top is raw. */
+void world_snapshot(struct world *w, unsigned int version);
+bool world_top_is_raw(const struct world *w);
 void world_merge_args(struct world *w, const struct cow_merge_args *args);
 void world_reopen(struct world *w);
 void world_reopen_sealed(struct world *w);	/* the top was sealed */

@@ -171,10 +171,11 @@ int rig_task(struct rig *rig, struct cow_task *task)
 	return task->result;
 }
 
-int rig_snapshot(struct rig *rig, struct common_file *file, const char *name)
+int rig_snapshot_as(struct rig *rig, struct common_file *file,
+		    const char *name, unsigned int version)
 {
 	static struct cow_snapshot_result result;
-	struct cow_snapshot_args args = { .name = name };
+	struct cow_snapshot_args args = { .name = name, .version = version };
 	struct cow_error err = { "" };
 	struct cow_task *task;
 	int ret;
@@ -188,6 +189,11 @@ int rig_snapshot(struct rig *rig, struct common_file *file, const char *name)
 	if (ret && !rig->quiet)
 		diag("snapshot: %s", err.text);
 	return ret;
+}
+
+int rig_snapshot(struct rig *rig, struct common_file *file, const char *name)
+{
+	return rig_snapshot_as(rig, file, name, 0);
 }
 
 int rig_merge(struct rig *rig, struct common_file *file, bool force,

@@ -45,6 +45,8 @@ int rig_task(struct rig *rig, struct cow_task *task);
 
 /* A snapshot or merge from start to end; prints the reason of a failure. */
 int rig_snapshot(struct rig *rig, struct common_file *file, const char *name);
+int rig_snapshot_as(struct rig *rig, struct common_file *file,
+		    const char *name, unsigned int version);
 int rig_merge(struct rig *rig, struct common_file *file, bool force,
 	      bool remove);
 

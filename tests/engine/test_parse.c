@@ -214,6 +214,18 @@ static const struct {
 	{ "sda=f", { .device = "sda", .unit = -EINVAL, .file = "f" } },
 	{ "ubdb=f=g", { .device = "ubdb", .unit = 1, .file = "f=g" } },
 	{ "ubdb=", { .device = "ubdb", .unit = 1, .file = "" } },
+	{ "ubda=f V3", { .device = "ubda", .file = "f", .version = 3 } },
+	{ "ubda=a b \t V4", { .device = "ubda", .file = "a b", .version = 4 } },
+	{ "ubda=my V3 V4", { .device = "ubda", .file = "my V3", .version = 4 } },
+	{ "ubda=V3", { .device = "ubda", .file = "V3" } },
+	{ "ubda= V3", { .device = "ubda", .file = "", .version = 3 } },
+	{ "ubda=fV3", { .device = "ubda", .file = "fV3" } },
+	{ "ubda=f v3", { .device = "ubda", .file = "f v3" } },
+	{ "ubda=f V", { .device = "ubda", .file = "f V" } },
+	{ "ubda=f V3x", { .device = "ubda", .file = "f V3x" } },
+	{ "ubda=f V0", { .device = "ubda", .file = "f", .unknown = "V0" } },
+	{ "ubda=f V33", { .device = "ubda", .file = "f", .unknown = "V33" } },
+	{ "ubda V3", { .device = "ubda V3", .unit = -EINVAL } },
 	{ "=f", { .device = "", .unit = -EINVAL, .file = "f" } },
 }, unsnapshots[] = {
 	{ "", { .device = "", .unit = -EINVAL } },
@@ -232,6 +244,7 @@ static bool same_words(const struct ubd_words *one,
 {
 	return same(one->device, other->device) && one->unit == other->unit &&
 	       same(one->file, other->file) &&
+	       one->version == other->version &&
 	       same(one->unknown, other->unknown) &&
 	       one->nowait == other->nowait && one->remove == other->remove &&
 	       one->force == other->force;

@@ -89,6 +89,23 @@ static bool is_left_over(const char *name)
 	return name[0] == '.' || strchr(name, '~');
 }
 
+/* V3, of a snapshot that came to no end: it is refused, by stock as well. */
+static bool is_provisional(const char *path)
+{
+	static struct cow_record rec;
+	struct cow_disk_v3 hdr = { 0 };
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct rig rig;
+
+	rig_init(&rig, 0);
+	if (pread(fd, &hdr, offsetof(struct cow_disk_v3, path), 0) < 0 ||
+	    cow_record_load(&rig.env, fd, path, &rec))
+		rec.state = 0;
+	close(fd);
+	return hdr.version == cow_be32(3) && !hdr.mtime &&
+	       !(rec.state & (COW_IS_DRAINING | COW_IS_DRAINED));
+}
+
 static void check_file(struct stand *stand, const char *name, const char *when)
 {
 	char path[STAND_NAME];
@@ -98,7 +115,7 @@ static void check_file(struct stand *stand, const char *name, const char *when)
 		return;
 	stand_path(stand, path, name);
 	ret = stand_check(path);
-	if (ret)
+	if (ret && !is_provisional(path))
 		stand_fail(stand, "%s: moo check of %s says %d", when, name,
 			   ret);
 }
@@ -199,6 +216,8 @@ uint64_t stand_sum(const struct stand *stand)
 /* The frozen layer, from the time at which another one took the writes. */
 static void compare_frozen(struct stand *stand)
 {
+	const struct layout *layout = stand->layout;
+	bool snap = layout->snapshot && !layout->alias;
 	static uint8_t buf[PLACE_COUNT * COW_SECTOR_SIZE];
 	char name[STAND_NAME];
 	const struct cow_open_args args = {
@@ -208,7 +227,7 @@ static void compare_frozen(struct stand *stand)
 	struct common_file *file;
 	unsigned int i;
 
-	stand_path(stand, name, stand->boot);
+	stand_path(stand, name, snap ? "snap" : stand->boot);
 	if (common_open(&stand->host.rig.env, &args, &file, &err)) {
 		stand_fail(stand, "the frozen file does not open: %s",
 			   err.text);
@@ -302,7 +321,7 @@ static void go_on(struct stand *stand)
 	must(stand, stand_flush(stand), "a flush");
 	if (stand->failed)
 		return;
-	must(stand, stand_snapshot(stand, "again"), "a snapshot");
+	must(stand, stand_snapshot(stand, "again", 0), "a snapshot");
 	for (i = 0; i < 4 && !stand->failed; i++)
 		stand_mix(stand);
 	must(stand, stand_flush(stand), "a flush on it");

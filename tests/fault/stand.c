@@ -384,10 +384,13 @@ static void nothing_left(struct stand *stand, const char *name)
 		stand_fail(stand, "a snapshot that failed left %s", name);
 }
 
-int stand_snapshot(struct stand *stand, const char *name)
+int stand_snapshot(struct stand *stand, const char *name, unsigned int version)
 {
 	static struct cow_snapshot_result result;
-	const struct cow_snapshot_args args = { .name = name };
+	const struct cow_snapshot_args args = {
+		.name = name,
+		.version = version,
+	};
 	struct cow_error err = { "" };
 	struct cow_task *task;
 	int ret;
@@ -589,7 +592,8 @@ static void build(struct stand *stand)
 	}
 	if (layout->snapshot) {
 		populate(stand, 2);
-		if (!stand->failed && stand_snapshot(stand, "snap"))
+		if (!stand->failed &&
+		    stand_snapshot(stand, "snap", layout->delta))
 			stand_fail(stand, "to begin with: no snapshot");
 		for (i = 0; i < 8 && !stand->failed; i++)
 			stand_mix(stand);

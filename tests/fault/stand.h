@@ -38,6 +38,7 @@ enum victim {
  * struct layout - files to begin with, from the base up
  * @version: of the layers above the base; 0 ends them
  * @snapshot: a snapshot, "snap", lies on top
+ * @delta: version of what snapshots make, 0: what they choose
  * @stopped: its merge was begun, and came to a half
  * @alias: it was merged and kept
  * @made: the device has two names, and the first one's file is to be made
@@ -46,6 +47,7 @@ struct layout {
 	const char *name;
 	unsigned int version[STAND_LAYERS];
 	bool snapshot;
+	unsigned int delta;
 	bool stopped;
 	bool alias;
 	bool made;
@@ -106,7 +108,7 @@ void stand_settle(struct stand *stand);
 int stand_flush(struct stand *stand);
 
 /* From start to end, with requests meanwhile. */
-int stand_snapshot(struct stand *stand, const char *name);
+int stand_snapshot(struct stand *stand, const char *name, unsigned int version);
 int stand_merge(struct stand *stand, bool remove);
 
 /* Read all: as the twin has it; @found: it was opened since. */

@@ -57,7 +57,7 @@ static void run(struct stand *stand)
 		return;
 	mix(stand, 5);
 	stand_flush(stand);
-	if (!stand->failed && stand_snapshot(stand, "new") &&
+	if (!stand->failed && stand_snapshot(stand, "new", 0) &&
 	    !stand->layout->snapshot)
 		return;
 	mix(stand, 4);

@@ -8,6 +8,8 @@
 
 static const struct layout layouts[] = {
 	{ .name = "raw" },
+	{ .name = "V3 on raw", .delta = 3 },
+	{ .name = "on V3 on raw", .snapshot = true, .delta = 3 },
 	{ .name = "V3", .version = { 3 } },
 	{ .name = "V4", .version = { 4 } },
 	{ .name = "V4 on V3", .version = { 3, 4 } },
@@ -21,7 +23,8 @@ static void run(struct stand *stand)
 
 	for (i = 0; i < 4; i++)
 		stand_mix(stand);
-	stand_snapshot(stand, "new");
+	stand_snapshot(stand, "new",
+		       stand->layout->snapshot ? 0 : stand->layout->delta);
 	for (i = 0; i < 4 && !stand->failed; i++)
 		stand_mix(stand);
 }

@@ -8,6 +8,9 @@
 
 static const struct layout layouts[] = {
 	{ .name = "V4 on raw", .snapshot = true },
+	{ .name = "V3 on raw", .snapshot = true, .delta = 3 },
+	{ .name = "half of V3 on raw", .snapshot = true, .delta = 3,
+	  .stopped = true },
 	{ .name = "V4 on V2", .version = { 2 }, .snapshot = true },
 	{ .name = "V4 on V3", .version = { 3 }, .snapshot = true },
 	{ .name = "V4 on V4", .version = { 4 }, .snapshot = true },

@@ -141,7 +141,11 @@ static void one_snapshot(const struct line *line)
 	check_device(line, &words);
 	within(line, words.file);
 	must(!strchr(words.device, '='));
-	must(!words.unknown && !words.nowait && !words.remove && !words.force);
+	must(!words.nowait && !words.remove && !words.force);
+	must(!words.version || words.version == 3 || words.version == 4);
+	must(!words.version || (words.file && !words.unknown));
+	must(!words.unknown || (words.file && *words.unknown == 'V'));
+	within(line, words.unknown);
 }
 
 static void one_unsnapshot(const struct line *line)

@@ -152,10 +152,13 @@ static void identify(struct cow_disk_v4 *v4, const struct moo_probe *parent)
 	}
 }
 
-/* A snapshot made the layer over its old parent: the next one may have others. */
+/*
+ * A snapshot made the layer over its old parent: the next one may have others.
+ * Either is complete.
+ */
 static uint32_t states_left(uint32_t state, const char *name)
 {
-	return state & ~(name ? COW_IS_SNAPSHOT : 0);
+	return state & ~(COW_IS_PROVISIONAL | (name ? COW_IS_SNAPSHOT : 0));
 }
 
 static int relink_v4(const struct moo_hold *top, const struct moo_probe *parent,
@@ -166,7 +169,7 @@ static int relink_v4(const struct moo_hold *top, const struct moo_probe *parent,
 	int ret = 0;
 
 	identify(&v4, parent);
-	v4.state = states_left(v4.state, name) & ~COW_IS_PROVISIONAL;
+	v4.state = states_left(v4.state, name);
 	if (name && strcmp(name, top->probe->hdr.parent))
 		ret = cow_v4_put_name(&top->env, top->fd, COW_V4_PARENT_BLOCK,
 				      &old->parent, name, &v4.parent);

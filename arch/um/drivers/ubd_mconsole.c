@@ -437,7 +437,16 @@ static void list_chains(struct mc_request *req, struct ubd *dev)
 	refuse(req, "no memory in the guest");
 }
 
-/* "snapshot", "snapshot ubda", "snapshot ubda=FILE" */
+static void refuse_version(struct mc_request *req, const char *word)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text),
+		 "%.40s: no format that a snapshot can have: V3 or V4", word);
+	refuse(req, text);
+}
+
+/* "snapshot", "snapshot ubda", "snapshot ubda=FILE [V3|V4]" */
 void mconsole_snapshot(struct mc_request *req)
 {
 	const char *error = obstacle(req);
@@ -456,7 +465,9 @@ void mconsole_snapshot(struct mc_request *req)
 	} else if (!words.file) {
 		list_chains(req, dev);
 	} else if (!dev || !*words.file) {
-		refuse(req, "say which and where: snapshot ubda=FILE");
+		refuse(req, "say which and where: snapshot ubda=FILE [V3|V4]");
+	} else if (words.unknown) {
+		refuse_version(req, words.unknown);
 	} else {
 		job = job_new(dev, req);
 		if (!job) {
@@ -464,6 +475,7 @@ void mconsole_snapshot(struct mc_request *req)
 			return;
 		}
 		strscpy(job->name, words.file, sizeof(job->name));
+		job->snap.args.version = words.version;
 		job_run(job, snapshot_fails);
 	}
 }

@@ -184,6 +184,31 @@ char *ubd_parse_options(char *text, struct ubd_options *options)
 
 /* ---- commands ---------------------------------------------------------- */
 
+/* "V" and digits: meant as a version, if perhaps of another program. */
+static bool is_version(const char *word)
+{
+	return word[0] == 'V' && is_digit(word[1]) &&
+	       !word[1 + strspn(word + 1, "0123456789")];
+}
+
+/* Cut the version off behind a file's name. */
+static void take_version(char *file, struct ubd_words *words)
+{
+	char *word = file + strlen(file);
+
+	while (word > file && !strchr(" \t", word[-1]))
+		word--;
+	if (word == file || !is_version(word))
+		return;
+	if (!strcmp(word, "V3") || !strcmp(word, "V4"))
+		words->version = word[1] - '0';
+	else
+		words->unknown = word;
+	while (word > file && strchr(" \t", word[-1]))
+		word--;
+	*word = '\0';
+}
+
 void ubd_parse_snapshot(char *text, struct ubd_words *words)
 {
 	char *file = strchr(text, '=');
@@ -195,6 +220,8 @@ void ubd_parse_snapshot(char *text, struct ubd_words *words)
 		.unit = parse_name(text),
 		.file = file,
 	};
+	if (file)
+		take_version(file, words);
 }
 
 static bool parse_word(struct ubd_words *words, const char *word)

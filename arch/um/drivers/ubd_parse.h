@@ -63,7 +63,8 @@ struct ubd_config {
  * @device: the word for the device, "" if there is none
  * @unit: its number, or -EINVAL
  * @file: snapshot: what stands behind '=', or NULL
- * @unknown: unsnapshot: the first word that is none, or NULL
+ * @version: snapshot: 3 or 4 if the last word says it, else 0
+ * @unknown: the first word that is none, or a version that is none; or NULL
  * @nowait: unsnapshot: the word "nowait" was said; and so @remove, of
  *	"delete", and @force
  */
@@ -71,6 +72,7 @@ struct ubd_words {
 	const char *device;
 	int unit;
 	const char *file;
+	unsigned int version;
 	const char *unknown;
 	bool nowait;
 	bool remove;
@@ -106,10 +108,13 @@ char *ubd_parse_device(char *text, unsigned int *unit,
 char *ubd_parse_options(char *text, struct ubd_options *options);
 
 /**
- * ubd_parse_snapshot() - "", "ubda", "ubda=FILE"
+ * ubd_parse_snapshot() - "", "ubda", "ubda=FILE", "ubda=FILE V3"
  * ubd_parse_unsnapshot() - "ubda [nowait] [delete] [force]"
  * @text: without blanks around it
  * @words: filled
+ *
+ * A name may hold blanks. If it ends in a word that looks like a version, a
+ * version has to follow it: "ubda=my V3 V4" makes "my V3".
  */
 void ubd_parse_snapshot(char *text, struct ubd_words *words);
 void ubd_parse_unsnapshot(char *text, struct ubd_words *words);

@@ -486,9 +486,11 @@ bool cow_idle(const struct common_file *file);
 /**
  * struct cow_snapshot_args - put a fresh delta on top
  * @name: new file; a relative name is beside the old top
+ * @version: its format: 4, or 3 over a raw old top; 0 stands for 4
  */
 struct cow_snapshot_args {
 	const char *name;
+	unsigned int version;
 };
 
 /**
@@ -517,7 +519,7 @@ struct cow_snapshot_result {
  * at any point leaves a chain that opens by its old arguments.
  *
  * Return: 0, -EROFS, -EBUSY (a task is under way), -EEXIST, -ENAMETOOLONG,
- * -EOPNOTSUPP (flag c) or what the host said.
+ * -EOPNOTSUPP (flag c), -EINVAL (no V3 can be made) or what the host said.
  */
 int cow_snapshot_start(struct common_file *file,
 		       const struct cow_snapshot_args *args,

@@ -3,7 +3,7 @@
  * Making new layer files.
  *
  * Duty: cow_create(): an empty V3 or V4 layer over a parent, or a V4 disk
- * without one. May block.
+ * without one; and the bytes of an empty V3 file. May block.
  *
  * Invariants: the new name appears only when the file behind it is complete and
  * durable; a parent is recorded as what it was found to be.
@@ -12,14 +12,11 @@
 #include "engine.h"
 #include "layer.h"
 
-static int create_v3(const struct cow_env *env, int fd, uint64_t padding,
-		     struct cow_header *hdr, uint8_t *buf)
+static int write_v3(const struct cow_env *env, int fd, struct cow_header *hdr,
+		    uint8_t *buf)
 {
 	int len, err;
 
-	hdr->format = COW_V3;
-	hdr->alignment = padding;
-	hdr->sectorsize = COW_SECTOR_SIZE;
 	len = cow_header_emit(hdr, buf);
 	if (len < 0)
 		return len;
@@ -27,6 +24,20 @@ static int create_v3(const struct cow_env *env, int fd, uint64_t padding,
 	if (!err)
 		err = env->io->pwrite(env->ctx, fd, buf, len, 0);
 	return err ? err : env->io->sync(env->ctx, fd);
+}
+
+int cow_v3_format(const struct cow_env *env, int fd, struct cow_header *hdr)
+{
+	uint8_t *buf = env->alloc(COW_HEADER_MAX);
+	int err;
+
+	if (!buf)
+		return -ENOMEM;
+	hdr->format = COW_V3;
+	hdr->sectorsize = COW_SECTOR_SIZE;
+	err = write_v3(env, fd, hdr, buf);
+	env->free(buf, COW_HEADER_MAX);
+	return err;
 }
 
 static uint64_t blocks_before(uint64_t padding)
@@ -39,22 +50,15 @@ static uint64_t blocks_before(uint64_t padding)
 static int fill(const struct cow_env *env, int fd, unsigned int version,
 		const struct cow_create_args *args, struct cow_header *hdr)
 {
-	uint8_t *buf;
-	int err;
-
-	if (version == COW_V4) {
-		hdr->v4.cylinders = args->geometry.cylinders;
-		hdr->v4.heads = args->geometry.heads;
-		hdr->v4.sectors = args->geometry.sectors;
-		hdr->v4.end = blocks_before(args->padding);
-		return cow_v4_format(env, fd, hdr);
+	if (version == COW_V3) {
+		hdr->alignment = args->padding;
+		return cow_v3_format(env, fd, hdr);
 	}
-	buf = env->alloc(COW_HEADER_MAX);
-	if (!buf)
-		return -ENOMEM;
-	err = create_v3(env, fd, args->padding, hdr, buf);
-	env->free(buf, COW_HEADER_MAX);
-	return err;
+	hdr->v4.cylinders = args->geometry.cylinders;
+	hdr->v4.heads = args->geometry.heads;
+	hdr->v4.sectors = args->geometry.sectors;
+	hdr->v4.end = blocks_before(args->padding);
+	return cow_v4_format(env, fd, hdr);
 }
 
 static int write_file(const struct cow_env *env,

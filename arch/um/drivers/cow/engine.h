@@ -619,4 +619,16 @@ static inline bool cow_same_file(const struct io_id *a, const struct io_id *b)
 /* Describe @parent in @v4: format, identity. */
 void cow_v4_identify(struct cow_disk_v4 *v4, const struct layer *parent);
 
+/*
+ * May block: make an empty V3 file of the file behind @fd, durable. Of @hdr
+ * parent, size, mtime and alignment are used, and the layout is filled in.
+ */
+int cow_v3_format(const struct cow_env *env, int fd, struct cow_header *hdr);
+
+/*
+ * May block: on disk @layer, which is not V4, has no successor any more. What
+ * its record says besides is kept.
+ */
+int cow_record_thaw(const struct layer *layer);
+
 #endif

@@ -104,10 +104,7 @@ static int mark_empty_call(void *arg)
 
 static int unlink_call(void *arg)
 {
-	struct merge *merge = merge_of(arg);
-	const struct cow_env *env = &merge->work.chain->env;
-
-	return cow_record_remove(env, merge->parent->fd, merge->parent->path);
+	return cow_record_thaw(merge_of(arg)->parent);
 }
 
 /* An emptied V4 file that is kept gives its room back. */
@@ -136,7 +133,7 @@ static int remove_call(void *arg)
 	const struct cow_env *env = &merge->work.chain->env;
 
 	if (merge->top->hdr.format != COW_V4)
-		cow_record_remove(env, merge->top->fd, merge->top->path);
+		cow_record_leave(env, merge->top->path);
 	return env->io->unlink(env->ctx, merge->top->path);
 }
 

@@ -227,6 +227,11 @@ static int changed_parent(struct opening *open, const struct layer *layer,
 	const struct cow_disk_v4 *v4 = &layer->hdr.v4;
 	bool is_v4 = layer->hdr.format == COW_V4;
 
+	if (!is_v4 && !layer->hdr.mtime &&
+	    layer->record.state & COW_IS_PROVISIONAL)
+		return cow_fail(open->err, -ESTALE,
+				"%s: the snapshot that made it did not come to its end; start from %s, which has all that was flushed",
+				layer->path, parent->path);
 	if (is_v4 && v4->parent_format == COW_PARENT_V4)
 		return cow_fail(open->err, -ESTALE,
 				"%s: its parent %s was written since, or is another file; bring the old one back",
@@ -583,7 +588,7 @@ static int forget_successor(struct layer *layer, struct cow_error *err)
 		layer->header_dirty = true;
 		return 0;
 	}
-	ret = cow_record_remove(&layer->chain->env, layer->fd, layer->path);
+	ret = cow_record_thaw(layer);
 	if (ret)
 		cow_fail(err, ret, "%s: its state record: %s", layer->path,
 			 cow_reason(ret));

@@ -134,20 +134,43 @@ int cow_record_store(const struct cow_env *env, int fd, const char *path,
 	return err;
 }
 
+int cow_record_leave(const struct cow_env *env, const char *path)
+{
+	char *name = env->alloc(COW_PATH_MAX);
+	int err;
+
+	if (!name)
+		return -ENOMEM;
+	err = sidecar_name(path, name);
+	if (!err)
+		err = env->io->unlink(env->ctx, name);
+	env->free(name, COW_PATH_MAX);
+	return err == -ENOENT || err == -ENAMETOOLONG ? 0 : err;
+}
+
 /* An old sidecar that an attribute hid must not come to light. */
 int cow_record_remove(const struct cow_env *env, int fd, const char *path)
 {
-	struct record_buf *buf = env->alloc(sizeof(*buf));
+	int err = cow_record_leave(env, path);
+
+	return err ? err : forget_attribute(env, fd);
+}
+
+int cow_record_thaw(const struct layer *layer)
+{
+	const struct cow_env *env = &layer->chain->env;
+	struct cow_record *rec;
 	int err;
 
-	if (!buf)
+	if (!(layer->record.state & COW_IS_SNAPSHOT))
+		return cow_record_remove(env, layer->fd, layer->path);
+	rec = env->alloc(sizeof(*rec));
+	if (!rec)
 		return -ENOMEM;
-	err = sidecar_name(path, buf->name);
-	if (!err)
-		err = env->io->unlink(env->ctx, buf->name);
-	if (!err || err == -ENOENT || err == -ENAMETOOLONG)
-		err = forget_attribute(env, fd);
-	env->free(buf, sizeof(*buf));
+	rec->state = COW_IS_SNAPSHOT;
+	rec->self = layer->st.id;
+	err = cow_record_store(env, layer->fd, layer->path, rec);
+	env->free(rec, sizeof(*rec));
 	return err;
 }
 

@@ -40,6 +40,15 @@ int cow_record_store(const struct cow_env *env, int fd, const char *path,
 int cow_record_remove(const struct cow_env *env, int fd, const char *path);
 
 /**
+ * cow_record_leave() - before a file with a record is deleted: what would be left
+ * of the record; durable
+ *
+ * A sidecar would be taken for that of the next file of this name. An attribute
+ * goes with the file, and should that stay, it still tells what the file is.
+ */
+int cow_record_leave(const struct cow_env *env, const char *path);
+
+/**
  * cow_record_about() - is a record that names @recorded about the file @id, and
  * not about one that it was copied from with its bytes?
  *

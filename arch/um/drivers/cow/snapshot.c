@@ -5,7 +5,8 @@
  * Duty: the protocol and its order on disk.
  *
  *	prepare    the new file, provisional, complete and durable under its
- *	           name; room for the old top's successor record
+ *	           name; room for its record, if it is V3, and for that of the
+ *	           old top, which will name it as successor
  *	FLUSH      the old top is flushed early, so that little is left later
  *	SWAP       the new layer becomes the top: this is the pause
  *	WRITERS    writes that began before the swap finish on the old top
@@ -53,6 +54,11 @@ struct snapshot {
 	char name[COW_PATH_MAX];
 };
 
+static uint64_t sectors_of(const struct io_stat *st)
+{
+	return (st->size + COW_SECTOR_SIZE - 1) >> COW_SECTOR_SHIFT;
+}
+
 static struct snapshot *snapshot_of(struct work *work)
 {
 	return cow_container_of(work, struct snapshot, work);
@@ -60,13 +66,24 @@ static struct snapshot *snapshot_of(struct work *work)
 
 /* ---- where it may block ------------------------------------------------ */
 
+/* What a V3 file has of the state of a new layer. */
+static int store_state(struct snapshot *snap, uint32_t state)
+{
+	const struct cow_env *env = &snap->work.chain->env;
+	struct layer *top = snap->top;
+
+	top->record.state = state;
+	top->record.self = top->st.id;
+	return cow_record_store(env, top->fd, top->path, &top->record);
+}
+
 /* Set the record of an old top that has no header of its own for it. */
 static int store_record(struct snapshot *snap, uint32_t state)
 {
 	const struct cow_env *env = &snap->work.chain->env;
 	struct cow_record *rec = &snap->record;
 
-	rec->state = state;
+	rec->state = state | (snap->old->record.state & COW_IS_SNAPSHOT);
 	rec->self = snap->old->st.id;
 	memcpy(rec->successor, snap->name, sizeof(rec->successor));
 	return cow_record_store(env, snap->old->fd, snap->old->path, rec);
@@ -87,6 +104,31 @@ static int identify_call(void *arg)
 	ret = cow_sync_now(env, snap->old->fd);
 	return ret ? ret : env->io->stat(env->ctx, snap->old->fd,
 					 &snap->frozen);
+}
+
+/* The header first: without the record it is the file that it should be. */
+static int adopt_call(void *arg)
+{
+	struct snapshot *snap = snapshot_of(arg);
+	const struct cow_env *env = &snap->work.chain->env;
+	struct layer *top = snap->top;
+	const struct {
+		uint32_t mtime;
+		uint64_t size;
+	} __attribute__((packed)) parent = {
+		.mtime = cow_be32(top->hdr.mtime),
+		.size = cow_be64(top->hdr.size),
+	};
+	int ret;
+
+	_Static_assert(offsetof(struct cow_disk_v3, size) -
+		       offsetof(struct cow_disk_v3, mtime) ==
+		       sizeof(parent.mtime), "in V3 the size follows the time");
+	ret = env->io->pwrite(env->ctx, top->fd, &parent, sizeof(parent),
+			      offsetof(struct cow_disk_v3, mtime));
+	if (!ret)
+		ret = cow_sync_now(env, top->fd);
+	return ret ? ret : store_state(snap, COW_IS_SNAPSHOT);
 }
 
 static int link_call(void *arg)
@@ -110,9 +152,11 @@ static int undo_call(void *arg)
 	struct snapshot *snap = snapshot_of(arg);
 	const struct cow_env *env = &snap->work.chain->env;
 
+	if (snap->top && snap->top->hdr.format != COW_V4)
+		cow_record_leave(env, snap->top->path);
 	env->io->unlink(env->ctx, snap->name);
 	if (snap->old->hdr.format != COW_V4)
-		cow_record_remove(env, snap->old->fd, snap->old->path);
+		cow_record_thaw(snap->old);
 	return snap->error;
 }
 
@@ -134,12 +178,26 @@ static void swap(struct snapshot *snap)
 	snap->result->pause_ns = env->io->now(env->ctx) - start;
 }
 
+/* The size places the bitmap: another one would be another layout. */
+static int adopt_v3(struct snapshot *snap)
+{
+	struct cow_header *hdr = &snap->top->hdr;
+
+	if (sectors_of(&snap->frozen) != snap->top->sectors)
+		return -ESTALE;
+	hdr->mtime = snap->frozen.mtime_sec;
+	hdr->size = snap->frozen.size;
+	return cow_work_call(&snap->work, adopt_call);
+}
+
 static int adopt(struct snapshot *snap)
 {
 	struct cow_disk_v4 *v4 = &snap->top->hdr.v4;
 
 	if (snap->old->hdr.format != COW_V4)
 		snap->old->st = snap->frozen;
+	if (snap->top->hdr.format != COW_V4)
+		return adopt_v3(snap);
 	cow_v4_identify(v4, snap->old);
 	v4->state &= ~COW_IS_PROVISIONAL;
 	snap->top->record.state &= ~COW_IS_PROVISIONAL;
@@ -299,7 +357,28 @@ static int full_name(struct snapshot *snap, const char *name)
 	return 0;
 }
 
-static int make_file(struct snapshot *snap)
+/*
+ * A V3 header has no state: until it is adopted its parent's time is 0, at which
+ * stock and we refuse it.
+ */
+static int fill_v3(const struct layer *old, int fd, struct cow_header *hdr)
+{
+	hdr->size = old->st.size;
+	return cow_v3_format(&old->chain->env, fd, hdr);
+}
+
+static int fill_v4(const struct layer *old, int fd, struct cow_header *hdr)
+{
+	hdr->size = old->sectors << COW_SECTOR_SHIFT;
+	hdr->v4.cylinders = old->hdr.v4.cylinders;
+	hdr->v4.heads = old->hdr.v4.heads;
+	hdr->v4.sectors = old->hdr.v4.sectors;
+	cow_v4_identify(&hdr->v4, old);
+	hdr->v4.state = COW_IS_PROVISIONAL | COW_IS_SNAPSHOT;
+	return cow_v4_format(&old->chain->env, fd, hdr);
+}
+
+static int make_file(struct snapshot *snap, unsigned int version)
 {
 	const struct cow_env *env = &snap->work.chain->env;
 	const struct layer *old = snap->old;
@@ -308,17 +387,12 @@ static int make_file(struct snapshot *snap)
 
 	if (!hdr)
 		return -ENOMEM;
-	hdr->size = old->sectors << COW_SECTOR_SHIFT;
 	memcpy(hdr->parent, old->path, strlen(old->path) + 1);
-	hdr->v4.cylinders = old->hdr.v4.cylinders;
-	hdr->v4.heads = old->hdr.v4.heads;
-	hdr->v4.sectors = old->hdr.v4.sectors;
-	cow_v4_identify(&hdr->v4, old);
-	hdr->v4.state = COW_IS_PROVISIONAL | COW_IS_SNAPSHOT;
 	fd = env->io->create(env->ctx, snap->name, old->st.mode, old->st.gid);
 	ret = fd;
 	if (fd >= 0) {
-		ret = cow_v4_format(env, fd, hdr);
+		ret = version == COW_V3 ? fill_v3(old, fd, hdr) :
+					  fill_v4(old, fd, hdr);
 		if (!ret)
 			ret = env->io->publish(env->ctx, fd, snap->name);
 		env->io->close(env->ctx, fd);
@@ -339,30 +413,77 @@ static int prepare_link(struct snapshot *snap)
 	return store_record(snap, COW_IS_PROVISIONAL);
 }
 
-/* Everything that can fail for want of room or rights is done here. */
-static int prepare(struct snapshot *snap, const char *name,
-		   struct cow_error *err)
+/* What stands in the way of a V3 file over the old top. */
+static int refuse_v3(const struct snapshot *snap, struct cow_error *err)
 {
-	struct chain *chain = snap->work.chain;
-	const struct cow_env *env = &chain->env;
+	const struct cow_env *env = &snap->work.chain->env;
+	const struct layer *old = snap->old;
 	struct io_stat st;
 	int ret;
 
-	ret = full_name(snap, name);
+	if (old->hdr.format != COW_RAW || cow_layer_has_magic(old))
+		return cow_fail(err, -EINVAL,
+				"%s: V3 needs a raw file below it, and %s is a COW file or looks like one; choose V4",
+				snap->name, old->path);
+	ret = env->io->stat(env->ctx, old->fd, &st);
+	if (!ret && sectors_of(&st) != old->sectors)
+		return cow_fail(err, -EINVAL,
+				"%s: V3 needs to know the size of %s, which was changed; start the machine again, or choose V4",
+				snap->name, old->path);
+	return ret ? cow_fail(err, ret, "%s: %s", old->path, cow_reason(ret)) :
+		     0;
+}
+
+static int prepare_file(struct snapshot *snap,
+			const struct cow_snapshot_args *args,
+			struct cow_error *err)
+{
+	const struct cow_env *env = &snap->work.chain->env;
+	struct io_stat st;
+	int ret;
+
+	ret = full_name(snap, args->name);
 	if (!ret && !env->io->lookup(env->ctx, snap->name, &st))
 		ret = -EEXIST;
+	if (!ret && args->version == COW_V3) {
+		ret = refuse_v3(snap, err);
+		if (ret)
+			return ret;
+	}
 	if (!ret)
-		ret = make_file(snap);
-	if (ret)
-		return cow_fail(err, ret, "%s: %s", name, cow_reason_new(ret));
-	ret = cow_layer_open(chain, snap->name, COW_EXPECT_COW, &snap->top,
-			     err);
+		ret = make_file(snap, args->version);
+	return ret ? cow_fail(err, ret, "%s: %s", args->name,
+			      cow_reason_new(ret)) : 0;
+}
+
+static int prepare_top(struct snapshot *snap, struct cow_error *err)
+{
+	int ret;
+
+	ret = cow_layer_open(snap->work.chain, snap->name, COW_EXPECT_COW,
+			     &snap->top, err);
 	if (!ret)
 		ret = cow_layer_claim(snap->top, 0, err);
+	if (ret)
+		return ret;
+	ret = cow_layer_writable(snap->top);
+	if (!ret && snap->top->hdr.format != COW_V4)
+		ret = store_state(snap, COW_IS_PROVISIONAL | COW_IS_SNAPSHOT);
+	return ret ? cow_fail(err, ret, "%s: its state can not be recorded: %s",
+			      snap->name, cow_reason(ret)) : 0;
+}
+
+/* Everything that can fail for want of room or rights is done here. */
+static int prepare(struct snapshot *snap, const struct cow_snapshot_args *args,
+		   struct cow_error *err)
+{
+	int ret = prepare_file(snap, args, err);
+
+	if (ret)
+		return ret;
+	ret = prepare_top(snap, err);
 	if (!ret) {
-		ret = cow_layer_writable(snap->top);
-		if (!ret)
-			ret = prepare_link(snap);
+		ret = prepare_link(snap);
 		cow_layer_suspect(snap->old, ret);
 		if (ret)
 			cow_fail(err, ret,
@@ -429,7 +550,7 @@ int cow_snapshot_start(struct common_file *file,
 	cow_work_init(&snap->work, chain, snapshot_advance);
 	snap->old = chain->top;
 	snap->result = result;
-	ret = prepare(snap, args->name, err);
+	ret = prepare(snap, args, err);
 	if (ret) {
 		chain->task = NULL;
 		snapshot_free(snap);
