@@ -11,7 +11,7 @@
 
 #define NO_UNIT	"expected a device, 0 to 15 or a to p, behind \"ubd\""
 #define NO_FLAG	"expected '=' or a flag, once: R S c d t L V0 V3 V4 " \
-		"C<n> H<n> S<n> M<n> P<n>"
+		"C<n> H<n> S<n> M<n> P<n> B<n>"
 #define NO_SIGN	"expected '=' and a file"
 #define NO_FILE	"expected a file behind '='"
 #define NO_WORD	"expected sync, threads, uring, noinline or record=FILE " \
@@ -45,6 +45,8 @@ static const struct {
 	{ "0V3V4=f", NO_FLAG }, { "0C=f", NO_FLAG }, { "0C0=f", NO_FLAG },
 	{ "0C65536=f", NO_FLAG }, { "0C4294967297=f", NO_FLAG },
 	{ "0C99999999999999999999=f", NO_FLAG }, { "0C5C6=f", NO_FLAG },
+	{ "0B=f", NO_FLAG }, { "0B0=f", NO_FLAG }, { "0B4097=f", NO_FLAG },
+	{ "0B512B512=f", NO_FLAG }, { "0b512=f", NO_FLAG },
 	{ "0H256=f", NO_FLAG }, { "0S256=f", NO_FLAG }, { "ab=f", NO_FLAG },
 	{ "0", NO_SIGN }, { "0r", NO_SIGN },
 	{ "0=", NO_FILE }, { "0=,f", NO_FILE }, { "0r=:f", NO_FILE },
@@ -119,6 +121,7 @@ static const struct {
 	{ "0SV4=f", { .durable = true, .version = 4, .version_given = true } },
 	{ "0M4=f", { .index_mib = 4 } },
 	{ "0P65536=f", { .padding = 65536 } },
+	{ "0B4096=f", { .sector_size = 4096 } },
 	{ "0S63=f", { .geometry = { .sectors = 63 } } },
 	{ "0S255S=f", { .geometry = { .sectors = 255 }, .durable = true } },
 	{ "0C65535H255S1=f", { .geometry = { 65535, 255, 1 } } },
@@ -137,6 +140,7 @@ static bool same_flags(const struct ubd_config *one,
 	       one->version == other->version &&
 	       one->index_mib == other->index_mib &&
 	       one->padding == other->padding &&
+	       one->sector_size == other->sector_size &&
 	       one->geometry.cylinders == other->geometry.cylinders &&
 	       one->geometry.heads == other->geometry.heads &&
 	       one->geometry.sectors == other->geometry.sectors;

@@ -52,6 +52,46 @@ holds "a disk with a geometry" moo create --geometry=2/16/63 --size 1M geo.disk
 moo info --output=json geo.disk >json
 is "$(json json format-specific data version)" 4 "is V4"
 
+# What the guest takes for a sector
+sector_size()
+{
+	moo info --output=json "$1" >json
+	json json format-specific data sector-size
+}
+truncate -s 1M whole
+holds "a sector size" moo create --sector-size=4096 sect.cow whole
+is "$(sector_size sect.cow)" 4096 "is kept"
+like "$(moo info sect.cow)" "sector size: 4096 bytes" "and shown"
+holds "a layer over it" moo create over.cow sect.cow
+is "$(sector_size over.cow)" 4096 "has the same"
+is "$(sector_size v4.cow)" 512 "which else is 512"
+refused 1 "over.cow|sect.cow has sectors of 4096" "another one over it" \
+	moo create --sector-size=512 no.cow sect.cow
+refused 1 "1000100|no multiple of the sector size 4096" "of an odd size" \
+	moo create --sector-size=4096 no.cow base
+refused 1 "V3 has no room" "not by V3" \
+	moo create -V 3 --sector-size=4096 no.cow whole
+for n in 0 256 1000 8192 4G x; do
+	fails "a sector has not $n bytes" \
+		moo create --sector-size=$n no.cow whole
+done
+holds "of a header" moo create --header --sector-size=2048 sect.head whole
+is "$(sector_size sect.head)" 2048 "it is kept, too"
+holds "of a disk" moo create --flat --sector-size=4096 --size 1M sect.disk
+refused 1 "4096 bytes" "whose size stays a multiple" \
+	moo resize sect.disk +512
+holds "as does" moo resize sect.disk +4096
+moo convert -V 4 sect.cow again.cow
+is "$(sector_size again.cow)" 4096 "moo convert keeps it"
+moo dump sect.cow text
+moo restore text restored.cow
+is "$(sector_size restored.cow)" 4096 "and so do moo dump and restore"
+fails "nothing is left of what was refused" test -e no.cow
+moo create -V 4 small.cow whole
+moo rebase -u -b small.cow over.cow
+refused 1 "small.cow: its sectors have 512 bytes" "a merge that would change it" \
+	moo merge --in-place over.cow
+
 # Data in place
 holds "a flat disk" moo create --flat --padding=64K --size 1000K flat.disk
 is "$(size flat.disk)" $((65536 + 1024000)) "is padding and data"

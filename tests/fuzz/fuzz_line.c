@@ -52,6 +52,9 @@ static void put_config(char *to, unsigned int unit,
 	to += put_number(to, 'C', config->geometry.cylinders);
 	to += put_number(to, 'H', config->geometry.heads);
 	to += put_number(to, 'S', config->geometry.sectors);
+	to += put_number(to, 'M', config->index_mib);
+	to += put_number(to, 'P', config->padding);
+	to += put_number(to, 'B', config->sector_size);
 	sprintf(to, "=%s,%s,%s", config->file,
 		config->parent ? config->parent : "",
 		config->serial ? config->serial : "");
@@ -71,7 +74,10 @@ static void same_config(const struct ubd_config *one,
 	     one->no_trim == other->no_trim &&
 	     one->keep_link == other->keep_link &&
 	     one->version_given == other->version_given &&
-	     one->version == other->version);
+	     one->version == other->version &&
+	     one->index_mib == other->index_mib &&
+	     one->padding == other->padding &&
+	     one->sector_size == other->sector_size);
 	must(!memcmp(&one->geometry, &other->geometry, sizeof(one->geometry)));
 	same_name(one->file, other->file);
 	same_name(one->parent, other->parent);

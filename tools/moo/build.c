@@ -227,7 +227,6 @@ static void fill_v4(struct moo_build *build)
 	v4->free_list = 0;
 	if (cow_v4_sealed(v4))
 		cow_v4_unseal(v4);
-	v4->sectorsize = COW_SECTOR_SIZE;
 	v4->block_shift = COW_BLOCK_SHIFT;
 	v4->parent = (struct cow_disk_name){
 		.len = strlen(build->hdr->parent),

@@ -104,7 +104,11 @@ static int same_parent(struct moo_chain *from, const struct moo_args *args,
 static int convert_layer(struct moo_chain *from, const struct moo_args *args,
 			 struct cow_error *err)
 {
-	struct cow_create_args create = { .version = args->version };
+	struct cow_create_args create = {
+		.version = args->version,
+		.sector_size = args->version == 4 ?
+			       cow_sector_size(from->file) : 0,
+	};
 	int ret;
 
 	ret = same_parent(from, args, &create, err);

@@ -18,6 +18,8 @@ static const struct moo_use uses[] = {
 			  "which stays the disk" },
 	{ MOO_OPT_GEOMETRY, "what the guest's partitioning tools are told;\n"
 			     "makes NEW a V4" },
+	{ MOO_OPT_SECTOR, "what the guest takes for a sector: 512 (the default),\n"
+			  "1024, 2048 or 4096 bytes; makes NEW a V4" },
 	{ MOO_OPT_FLAT, "with --size: a V4 disk with the data in place, as in a\n"
 			"raw file, behind a header" },
 	{ MOO_OPT_PADDING, "where that data begins, or what it is aligned to in V3" },
@@ -98,8 +100,10 @@ static int create_disk(const struct moo_args *args, struct cow_error *err)
 		.size = args->size,
 		.disk = args->flat,
 		.padding = args->padding,
+		.sector_size = args->sector_size,
 		.geometry = args->geometry,
 	};
+	bool v4 = args->geometry.heads || args->sector_size;
 
 	if (args->files != 1)
 		return moo_fail(err, -EINVAL,
@@ -109,9 +113,9 @@ static int create_disk(const struct moo_args *args, struct cow_error *err)
 		return moo_fail(err, -EINVAL,
 				"%s: a header is that of a raw image; name it and leave --size out",
 				args->file[0]);
-	if (!args->version_set && (args->geometry.heads || args->flat))
+	if (!args->version_set && (v4 || args->flat))
 		create.version = 4;
-	if (!create.version && !args->geometry.heads && !args->padding)
+	if (!create.version && !v4 && !args->padding)
 		return create_raw(args, err);
 	if (args->padding && !args->flat)
 		return moo_fail(err, -EINVAL,
@@ -131,8 +135,10 @@ static int create(const struct moo_args *args, struct cow_error *err)
 		.parent_raw = args->raw,
 		.header = args->header,
 		.padding = args->padding,
+		.sector_size = args->sector_size,
 		.geometry = args->geometry,
 	};
+	bool v4 = args->geometry.heads || args->sector_size;
 
 	if (args->size_set)
 		return create_disk(args, err);
@@ -148,11 +154,11 @@ static int create(const struct moo_args *args, struct cow_error *err)
 		return moo_fail(err, -EINVAL,
 				"%s: a flat disk has no parent; give --size",
 				args->file[0]);
-	if (args->geometry.heads && !args->version_set)
+	if (v4 && !args->version_set)
 		create.version = 4;
-	if (args->geometry.heads && create.version == 3)
+	if (v4 && create.version == 3)
 		return moo_fail(err, -EINVAL,
-				"%s: V3 has no room for a geometry; choose V4",
+				"%s: V3 has no room for a geometry or a sector size; choose V4",
 				args->file[0]);
 	create.parent = args->file[1];
 	return moo_create_layer(&create, args->file[0], args->force, err);
@@ -168,13 +174,14 @@ static int run(const struct moo_args *args)
 const struct moo_verb moo_create = {
 	.name = "create",
 	.synopsis = "[-f] [-V 3] [--raw] [--padding=N] NEW PARENT\n"
-		    "[-f] [-V 4] [--raw] [--geometry=C/H/S] NEW PARENT\n"
-		    "[-f] [-V 0|4] [--geometry=C/H/S] --size=N NEW\n"
-		    "[-f] --flat [--padding=N] [--geometry=C/H/S] --size=N NEW\n"
-		    "[-f] --header [--raw] [--geometry=C/H/S] NEW IMAGE",
+		    "[-f] [-V 4] [--raw] [GEOMETRY] NEW PARENT\n"
+		    "[-f] [-V 0|4] [GEOMETRY] --size=N NEW\n"
+		    "[-f] --flat [--padding=N] [GEOMETRY] --size=N NEW\n"
+		    "[-f] --header [--raw] [GEOMETRY] NEW IMAGE",
 	.brief = "make a new, empty layer or disk",
 	.text = "Make the layer NEW over PARENT. It owns nothing yet: it reads as PARENT\n"
-		"does, which must not be changed from now on.",
+		"does, which must not be changed from now on. GEOMETRY is --geometry=C/H/S,\n"
+		"--sector-size=N, or both.",
 	.uses = uses,
 	.nuses = ARRAY_SIZE(uses),
 	.min = 1,

@@ -72,6 +72,7 @@ static void json_v4(struct json *json, const struct moo_probe *p)
 	json_string(json, "uuid", text);
 	json_number(json, "generation", v4->generation);
 	json_number(json, "content-generation", v4->content);
+	json_number(json, "sector-size", v4->sectorsize);
 	json_bool(json, "sealed", cow_v4_sealed(v4));
 	if (cow_v4_sealed(v4))
 		json_number(json, "sealed-clusters", v4->sealed);
@@ -209,6 +210,8 @@ static void show_text(const struct moo_probe *p, uint64_t owned)
 	text_state(p);
 	if (p->hdr.format != COW_V4)
 		return;
+	if (p->hdr.v4.sectorsize != COW_SECTOR_SIZE)
+		printf("sector size: %u bytes\n", p->hdr.v4.sectorsize);
 	if (p->hdr.v4.heads)
 		printf("geometry: %u cylinders, %u heads, %u sectors\n",
 		       p->hdr.v4.cylinders, p->hdr.v4.heads, p->hdr.v4.sectors);

@@ -51,6 +51,7 @@ enum moo_opt {
 	MOO_OPT_HEADER,
 	MOO_OPT_FLAT,
 	MOO_OPT_PADDING,
+	MOO_OPT_SECTOR,
 	MOO_OPT_GEOMETRY,
 	MOO_OPT_REPAIR,
 	MOO_OPT_DATA,
@@ -81,6 +82,7 @@ enum moo_repair {
  * @version: of -V, valid if @version_set
  * @size: of --size in bytes, valid if @size_set
  * @padding: of --padding in bytes, or 0
+ * @sector_size: of --sector-size in bytes, or 0
  * @geometry: of --geometry, or zeros
  * @repair: of -r
  * @base: of -b, or NULL
@@ -105,6 +107,7 @@ struct moo_args {
 	unsigned int version;
 	uint64_t size;
 	uint64_t padding;
+	uint32_t sector_size;
 	struct cow_geometry geometry;
 	enum moo_repair repair;
 	const char *base;

@@ -35,6 +35,7 @@ static const struct opt_def defs[MOO_OPTS] = {
 	[MOO_OPT_HEADER] = { "header", 0, NULL },
 	[MOO_OPT_FLAT] = { "flat", 0, NULL },
 	[MOO_OPT_PADDING] = { "padding", 0, "N" },
+	[MOO_OPT_SECTOR] = { "sector-size", 0, "N" },
 	[MOO_OPT_GEOMETRY] = { "geometry", 0, "C/H/S" },
 	[MOO_OPT_REPAIR] = { "repair", 'r', "WHAT" },
 	[MOO_OPT_DATA] = { "data", 0, NULL },
@@ -146,6 +147,19 @@ static int set_padding(const char *value, struct moo_args *args)
 	return -EINVAL;
 }
 
+static int set_sector_size(const char *value, struct moo_args *args)
+{
+	uint64_t size;
+
+	if (!moo_parse_size(value, &size) && size <= COW_BLOCK_SIZE &&
+	    cow_is_sector_size(size)) {
+		args->sector_size = size;
+		return 0;
+	}
+	moo_complain("--sector-size=%s: give 512, 1024, 2048 or 4096", value);
+	return -EINVAL;
+}
+
 static int set_geometry(const char *value, struct moo_args *args)
 {
 	struct cow_geometry *geometry = &args->geometry;
@@ -178,6 +192,8 @@ static int set_option(enum moo_opt opt, const char *value,
 		return set_geometry(value, args);
 	case MOO_OPT_PADDING:
 		return set_padding(value, args);
+	case MOO_OPT_SECTOR:
+		return set_sector_size(value, args);
 	case MOO_OPT_FLAT:
 		args->flat = true;
 		break;

@@ -168,6 +168,11 @@ static int resize_held(struct moo_hold *hold, const struct moo_args *args,
 		ret = new_size(args->file[1], old, &size, err);
 	if (ret || size == old)
 		return ret;
+	if (p->hdr.format == COW_V4 && size % p->hdr.v4.sectorsize)
+		return moo_fail(err, -EINVAL,
+				"%s: its sectors have %u bytes, of which %llu is no multiple",
+				p->name, p->hdr.v4.sectorsize,
+				(unsigned long long)size);
 	if (size < old && !args->shrink)
 		return moo_fail(err, -EINVAL,
 				"%s: has %llu bytes, and would lose what lies behind %llu; give --shrink if that is meant",

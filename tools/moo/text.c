@@ -55,6 +55,7 @@ static const struct text_field v4[] = {
 	FIELD(U64, "owned", hdr.v4.owned),
 	FIELD(U32, "kind", hdr.v4.kind),
 	FIELD(U32, "state", hdr.v4.state),
+	FIELD(U32, "sectorsize", hdr.v4.sectorsize),
 	FIELD(U32, "parent_format", hdr.v4.parent_format),
 	BYTES("parent_uuid", hdr.v4.parent_uuid, 16),
 	FIELD(U64, "parent_content", hdr.v4.parent_content),

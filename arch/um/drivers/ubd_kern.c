@@ -544,6 +544,8 @@ __uml_help(ubd_setup,
 	   "      M<n>  at most <n> MiB of memory for the index of all its layers\n"
 	   "      P<n>  in a new version 3 file, bitmap and data begin at multiples of\n"
 	   "            <n> bytes; 4096 else\n"
+	   "      B<n>  sectors of <n> bytes, 512 to 4096, as the guest sees them; a new\n"
+	   "            version 4 file keeps that\n"
 	   "    <serial> is shown in sysfs; with one file only: ubd0=file,,serial\n\n"
 	   "ubd=<option>[,<option>]\n"
 	   "    sync       as flag s on all devices\n"
@@ -669,6 +671,7 @@ static int ubd_open(struct ubd *dev, struct cow_error *err)
 		.keep_link = config->keep_link,
 		.geometry = config->geometry,
 		.padding = config->padding,
+		.sector_size = config->sector_size,
 		.lock_retry_ms = UBD_LOCK_RETRY,
 	};
 	open->index_mib = config->index_mib;
@@ -756,7 +759,7 @@ static void ubd_close(struct ubd *dev)
 static struct gendisk *ubd_alloc_disk(struct ubd *dev)
 {
 	struct queue_limits lim = {
-		.logical_block_size = SECTOR_SIZE,
+		.logical_block_size = cow_sector_size(dev->file),
 		.max_hw_sectors = UBD_SECTORS,
 		.max_segments = UBD_SEGMENTS,
 		.max_segment_size = SZ_1M,

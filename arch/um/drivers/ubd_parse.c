@@ -44,7 +44,7 @@ static int parse_name(const char *name)
 /* ---- boot arguments ---------------------------------------------------- */
 
 #define NO_FLAG \
-	"expected '=' or a flag, once: R S c d t L V0 V3 V4 C<n> H<n> S<n> M<n> P<n>"
+	"expected '=' or a flag, once: R S c d t L V0 V3 V4 C<n> H<n> S<n> M<n> P<n> B<n>"
 
 /* A number from 1 to @max, said once. */
 static const char *parse_number(const char *text, uint32_t max,
@@ -114,6 +114,9 @@ static const char *parse_flag(struct ubd_config *config, const char *flag)
 	case 'P':
 		return parse_number(flag + 1, COW_PADDING_MAX,
 				    &config->padding);
+	case 'B':
+		return parse_number(flag + 1, UBD_SECTOR_MAX,
+				    &config->sector_size);
 	case 'V':
 		return parse_version(config, flag + 1);
 	}

@@ -16,6 +16,7 @@
 
 #define UBD_DEVICES	16
 #define UBD_INDEX_MAX	65536u	/* MiB */
+#define UBD_SECTOR_MAX	4096u	/* bytes */
 
 #define UBD_THREADS	1u	/* ubd=threads: no io_uring */
 #define UBD_URING	2u	/* ubd=uring: say so if there is none */
@@ -39,6 +40,7 @@ struct ubd_options {
  * @geometry: instead of what the file says; 0: not asked for
  * @index_mib: bound on the memory for its index; 0: not asked for
  * @padding: of a V3 file to create; 0: not asked for
+ * @sector_size: that the guest sees; 0: not asked for
  */
 struct ubd_config {
 	char *text;
@@ -56,6 +58,7 @@ struct ubd_config {
 	struct cow_geometry geometry;
 	uint32_t index_mib;
 	uint32_t padding;
+	uint32_t sector_size;
 };
 
 /**

@@ -354,6 +354,8 @@ struct cow_geometry {
  *	not follow a symbolic link
  * @geometry: of a V4 file to create
  * @padding: of a V3 file to create, see struct cow_create_args
+ * @sector_size: flag B: bytes of a sector as the guest is to see it; 0: as the
+ *	files say, or else 512. Not what a V4 file says: refused
  * @lock_retry_ms: how long to try again for locks held by others
  */
 struct cow_open_args {
@@ -371,6 +373,7 @@ struct cow_open_args {
 	bool keep_link;
 	struct cow_geometry geometry;
 	uint32_t padding;
+	uint32_t sector_size;
 	unsigned int lock_retry_ms;
 };
 
@@ -436,6 +439,13 @@ int cow_layer(const struct common_file *file, unsigned int n,
  *	where that says nothing
  */
 struct cow_geometry cow_geometry(const struct common_file *file);
+
+/**
+ * cow_sector_size() - bytes of a sector as the guest is to see it
+ *
+ * 512 to 4096, a power of two. The engine takes requests of 512 bytes all the same.
+ */
+unsigned int cow_sector_size(const struct common_file *file);
 
 /* ---- work that takes several steps ------------------------------------- */
 
@@ -637,6 +647,8 @@ int cow_map(struct common_file *file, unsigned int layer, uint64_t sector,
  * @geometry: of a V4 file
  * @padding: 0, or up to COW_PADDING_MAX: V3: bitmap and data begin at multiples
  *	of it; with @disk the data begins there, at a multiple of 4096
+ * @sector_size: of a V4 file, as the guest is to see it: 512, 1024, 2048 or 4096;
+ *	0: as the parent, or 512. One that a V4 parent has not is refused
  * @header: geometry alone, for the raw file @parent, which stays the disk
  * @disk: V4 without @parent: all data in place, no index
  * @size: bytes; only without @parent
@@ -651,6 +663,7 @@ struct cow_create_args {
 	bool keep_link;
 	struct cow_geometry geometry;
 	uint64_t padding;
+	uint32_t sector_size;
 	bool header;
 	bool disk;
 	uint64_t size;

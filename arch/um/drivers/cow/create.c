@@ -117,6 +117,36 @@ static int name_parent(const struct cow_env *env,
 	return 0;
 }
 
+static int fits_sector_size(const struct cow_create_args *args, uint64_t size,
+			    struct cow_error *err)
+{
+	if (!args->sector_size || !(size % args->sector_size))
+		return 0;
+	return cow_fail(err, -EINVAL,
+			"%s: its %llu bytes are no multiple of the sector size %u; choose a smaller one",
+			args->name, (unsigned long long)size,
+			args->sector_size);
+}
+
+/* A chain has one, so that none changes when layers are merged. */
+static int take_sector_size(const struct cow_create_args *args,
+			    const struct layer *parent, struct cow_header *hdr,
+			    struct cow_error *err)
+{
+	hdr->v4.sectorsize = args->sector_size;
+	if (parent->hdr.format == COW_V4) {
+		hdr->v4.sectorsize = parent->hdr.v4.sectorsize;
+		if (args->sector_size &&
+		    args->sector_size != hdr->v4.sectorsize)
+			return cow_fail(err, -EINVAL,
+					"%s: its parent %s has sectors of %u bytes, and so it has; leave the sector size out",
+					args->name, parent->path,
+					hdr->v4.sectorsize);
+	}
+	return fits_sector_size(args, parent->sectors << COW_SECTOR_SHIFT,
+				err);
+}
+
 static int over_parent(const struct cow_env *env,
 		       const struct cow_create_args *args,
 		       const struct layer *parent, struct cow_header *hdr,
@@ -144,6 +174,9 @@ static int over_parent(const struct cow_env *env,
 				args->name, parent->path);
 	if (args->header)
 		hdr->v4.kind = COW_KIND_HEADER;
+	ret = take_sector_size(args, parent, hdr, err);
+	if (ret)
+		return ret;
 	if (parent->sectors >> (63 - COW_SECTOR_SHIFT))
 		return cow_fail(err, -EFBIG, "%s: %s", parent->path,
 				cow_reason(-EFBIG));
@@ -170,7 +203,10 @@ static int alone(const struct cow_env *env, const struct cow_create_args *args,
 		return cow_fail(err, -EINVAL,
 				"%s: its size has to be a multiple of 512 bytes, below 2^63",
 				args->name);
+	if (fits_sector_size(args, args->size, err))
+		return -EINVAL;
 	hdr->size = args->size;
+	hdr->v4.sectorsize = args->sector_size;
 	if (args->disk)
 		hdr->v4.kind = COW_KIND_DISK;
 	return write_file(env, args, COW_V4, hdr, err);
@@ -186,7 +222,7 @@ static int check_args(const struct cow_create_args *args, struct cow_error *err)
 		return cow_fail(err, -EINVAL,
 				"%s: padding has to be a multiple of 512 bytes, at most 1 MiB",
 				args->name);
-	return 0;
+	return cow_sector_size_check(args->name, args->sector_size, err);
 }
 
 int cow_create(const struct cow_env *env, const struct cow_create_args *args,

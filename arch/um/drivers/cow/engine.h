@@ -529,6 +529,8 @@ struct guard {
  * @raw: flag d: sector 0 is the guest's own
  * @task: the snapshot or merge under way, or NULL
  * @geometry: of the header that led to the disk
+ * @sector_size: as the guest is to see it; while the chain is opened, what the
+ *	header said that led to the disk, or 0
  */
 struct chain {
 	struct common_file file;
@@ -554,6 +556,7 @@ struct chain {
 	struct flush_cycle flush;
 	struct cow_task *task;
 	struct cow_geometry geometry;
+	uint32_t sector_size;
 };
 
 static inline struct chain *cow_chain(const struct common_file *file)
@@ -615,6 +618,10 @@ static inline bool cow_same_file(const struct io_id *a, const struct io_id *b)
 {
 	return a->dev == b->dev && a->ino == b->ino;
 }
+
+/* 0, or -EINVAL with a line if @size is given, and is none that a sector can have. */
+int cow_sector_size_check(const char *name, uint32_t size,
+			  struct cow_error *err);
 
 /* Describe @parent in @v4: format, identity. */
 void cow_v4_identify(struct cow_disk_v4 *v4, const struct layer *parent);

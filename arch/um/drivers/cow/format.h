@@ -118,7 +118,7 @@ struct cow_disk_v4 {
 	uint64_t owned;		/* sectors owned, data or zero */
 	uint32_t kind;
 	uint32_t state;
-	uint32_t sectorsize;	/* 512 */
+	uint32_t sectorsize;	/* that the guest sees: 512 to 4096 */
 	uint32_t parent_format;
 	uint8_t parent_uuid[16];
 	uint64_t parent_content;
@@ -249,7 +249,7 @@ _Static_assert(sizeof(struct cow_disk_record) == 64, "record is 64 bytes");
  * @tail_on_data: V1, V2: the last sectors have no bits of their own, and those
  *	that stock would use lie on data sector 0
  * @size: bytes of the device, as stored (V1 to V3: the base's st_size)
- * @sectorsize: bytes, always 512 here
+ * @sectorsize: V1 to V3: bytes, always 512 here
  * @mtime: V1 to V3: of the base, seconds, 32 bits
  * @alignment: V3: of bitmap and data, any number of bytes
  * @bitmap_offset: V1 to V3: bytes
@@ -316,7 +316,7 @@ int cow_header_emit(struct cow_header *hdr, void *buf);
  * @why: on failure a constant half sentence
  *
  * Ranges: levels fit size, end >= COW_V4_FIRST_BLOCK and fits 48 bits, root <
- * end, states and formats known, size a multiple of 512 below 2^63.
+ * end, states and formats known, size a multiple of the sector size below 2^63.
  * Return: 0; -EBADMSG if this is no whole slot, so that the other one counts;
  * of a whole slot -EINVAL (a field out of range) or -ENOTSUP (an incompatible
  * feature; ro_compatible ones are left to the caller, see cow_v4_foreign()).
@@ -436,6 +436,13 @@ static inline uint64_t cow_be64(uint64_t v)
 #else
 	return v;
 #endif
+}
+
+/* What V4 takes for the size of a sector, and flag B. */
+static inline bool cow_is_sector_size(uint32_t size)
+{
+	return size >= COW_SECTOR_SIZE && size <= COW_BLOCK_SIZE &&
+	       !(size & (size - 1));
 }
 
 /* True for the first bytes of a COW header of any version, either order. */

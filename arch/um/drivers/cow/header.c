@@ -476,12 +476,14 @@ static const char *check_v4_layout(const struct cow_disk_v4 *v4)
 		return "its generation is out of range";
 	if (v4->block_shift != COW_BLOCK_SHIFT)
 		return "its block size is not 4096";
-	if (v4->sectorsize != COW_SECTOR_SIZE)
-		return "its sector size is not 512";
+	if (!cow_is_sector_size(v4->sectorsize))
+		return "its sector size is not 512, 1024, 2048 or 4096";
 	if (!v4->size)
 		return "its size is 0";
 	if (v4->size > OFFSET_MAX || v4->size % COW_SECTOR_SIZE)
 		return "its size is not a multiple of 512 below 2^63";
+	if (v4->size % v4->sectorsize)
+		return "its size is not a multiple of its sector size";
 	return NULL;
 }
 

@@ -551,6 +551,12 @@ static int may_change_parent(const struct layer *top,
 		return cow_fail(err, -EFBIG,
 				"%s: it is smaller than %s; merge into a new file instead",
 				parent->path, top->path);
+	if (parent->hdr.format == COW_V4 &&
+	    parent->hdr.v4.sectorsize != top->chain->sector_size)
+		return cow_fail(err, -EINVAL,
+				"%s: its sectors have %u bytes, and those of the disk %u; merge into a new file instead",
+				parent->path, parent->hdr.v4.sectorsize,
+				top->chain->sector_size);
 	if (parent->hdr.format == COW_V4 && cow_v4_foreign(&parent->hdr.v4))
 		return cow_fail(err, -EROFS,
 				"%s: it has features that only a later version may write",

@@ -149,6 +149,7 @@ static int take_header(struct opening *open, const struct layer *header,
 	open->chain->geometry = (struct cow_geometry){
 		v4->cylinders, v4->heads, v4->sectors,
 	};
+	open->chain->sector_size = v4->sectorsize;
 	return 0;
 }
 
@@ -357,6 +358,67 @@ static int check_trail(struct opening *open)
 	return 0;
 }
 
+/* ---- the size of a sector ---------------------------------------------- */
+
+int cow_sector_size_check(const char *name, uint32_t size,
+			  struct cow_error *err)
+{
+	if (!size || cow_is_sector_size(size))
+		return 0;
+	return cow_fail(err, -EINVAL,
+			"%s: a sector can not have %u bytes; choose 512, 1024, 2048 or 4096",
+			name, size);
+}
+
+/* What the file says that was named, if it is a header, and the top. */
+static int read_sector_size(struct opening *open)
+{
+	const struct layer *top = open->chain->top;
+	uint32_t *size = &open->chain->sector_size;
+
+	if (top->hdr.format != COW_V4)
+		return 0;
+	if (*size && *size != top->hdr.v4.sectorsize)
+		return cow_fail(open->err, -EINVAL,
+				"%s: its header says that sectors have %u bytes, and %s says %u; make a new header",
+				open->args->name, *size, top->path,
+				top->hdr.v4.sectorsize);
+	*size = top->hdr.v4.sectorsize;
+	return 0;
+}
+
+/* Files without a place for it have what was asked for. */
+static int take_sector_size(struct opening *open)
+{
+	const struct layer *top = open->chain->top;
+	uint32_t *size = &open->chain->sector_size;
+	uint32_t asked = open->args->sector_size;
+	int ret = read_sector_size(open);
+
+	if (ret)
+		return ret;
+	if (asked && *size && asked != *size)
+		return cow_fail(open->err, -EINVAL,
+				"%s: its header says that sectors have %u bytes, not %u; leave flag B out",
+				top->hdr.format == COW_V4 ? top->path :
+							    open->args->name,
+				*size, asked);
+	if (!*size)
+		*size = asked ? asked : COW_SECTOR_SIZE;
+	if ((top->sectors << COW_SECTOR_SHIFT) % *size)
+		return cow_fail(open->err, -EINVAL,
+				"%s: its %llu bytes are no multiple of the sector size %u; choose a smaller one",
+				top->path,
+				(unsigned long long)top->sectors <<
+				COW_SECTOR_SHIFT, *size);
+	return 0;
+}
+
+unsigned int cow_sector_size(const struct common_file *file)
+{
+	return cow_chain(file)->sector_size;
+}
+
 /* ---- the two-name form ------------------------------------------------- */
 
 /* The second name has to be the file that the first one's header names. */
@@ -480,6 +542,7 @@ static int create_missing(struct opening *open)
 		.keep_link = args->keep_link,
 		.geometry = args->geometry,
 		.padding = args->padding,
+		.sector_size = args->sector_size,
 		.mode = 0644,
 		.gid = ~0u,
 	};
@@ -600,9 +663,14 @@ static int open_all(struct opening *open)
 	struct chain *chain = open->chain;
 	int ret;
 
-	ret = create_missing(open);
+	ret = cow_sector_size_check(open->args->name, open->args->sector_size,
+				    open->err);
+	if (!ret)
+		ret = create_missing(open);
 	if (!ret)
 		ret = open_top(open);
+	if (!ret)
+		ret = take_sector_size(open);
 	if (!ret)
 		ret = open_parents(open);
 	if (!ret)

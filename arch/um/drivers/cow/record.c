@@ -303,7 +303,8 @@ int cow_v4_format(const struct cow_env *env, int fd, struct cow_header *hdr)
 	else
 		v4->levels = cow_v4_levels(hdr->size);
 	v4->block_shift = COW_BLOCK_SHIFT;
-	v4->sectorsize = COW_SECTOR_SIZE;
+	if (!v4->sectorsize)
+		v4->sectorsize = COW_SECTOR_SIZE;
 	err = env->io->truncate(env->ctx, fd, (v4->end << COW_BLOCK_SHIFT) +
 				(v4->kind == COW_KIND_DISK ? hdr->size : 0));
 	if (!err)

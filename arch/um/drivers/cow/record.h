@@ -95,8 +95,8 @@ int cow_v4_put_name(const struct cow_env *env, int fd, unsigned int block,
 
 /**
  * cow_v4_format() - make an empty V4 file of the file behind @fd
- * @hdr: parent, size, and of v4 the state and the parent's identity are used;
- *	the rest is filled in
+ * @hdr: parent, size, and of v4 the state, the sector size (0: 512), and the
+ *	parent's identity are used; the rest is filled in
  *
  * Both slots and the parent's name; durable on return.
  */

@@ -370,6 +370,7 @@ static int fill_v3(const struct layer *old, int fd, struct cow_header *hdr)
 static int fill_v4(const struct layer *old, int fd, struct cow_header *hdr)
 {
 	hdr->size = old->sectors << COW_SECTOR_SHIFT;
+	hdr->v4.sectorsize = old->chain->sector_size;
 	hdr->v4.cylinders = old->hdr.v4.cylinders;
 	hdr->v4.heads = old->hdr.v4.heads;
 	hdr->v4.sectors = old->hdr.v4.sectors;
