@@ -82,7 +82,7 @@ holds "S: a write is synced before it is answered" grep -q '/a.img>' syncs
 fails "without S nobody has asked for that" grep -q '/b.img>' syncs
 
 # What makes no sense
-bad='C H M0 P P0 P1048577 S0 H256 C65536 C5C6 V3V4 V5 V Q X1 Sx'
+bad='C H M0 P P0 P1048577 S0 H256 C65536 C5C6 V3V4 V5 V MaM1 B4097 Sx'
 set --
 unit=1
 for flag in $bad; do
@@ -123,6 +123,17 @@ much=$(set_aside M512)
 diag "M1: $one KiB, M512: $much KiB"
 holds "M512 sets 511 MiB more aside than M1" \
 	test $((much - one)) -ge $((511 * 1024))
+# Ma: what all of it may need, if that is not too much
+all=$(set_aside Ma)
+diag "Ma: $all KiB"
+holds "Ma sets less aside than M512, for a small disk" test "$all" -le "$one"
+truncate -s 64G huge.img
+moo create -V 4 huge.cow huge.img
+like "$(mconsole hot config ubd2Ma=huge.cow)" \
+	"ERR .*huge.cow: all of its index may need 26[0-9] MiB of memory, and at most 4[0-9] are" \
+	"Ma: what needs more than a quarter of the guest's memory is refused"
+like "$(mconsole hot config ubd2M4=huge.cow)" "^OK" "with a bound it is not"
+like "$(mconsole hot remove ubd2)" "^OK" "nothing sticks"
 like "$(mconsole hot config ubd0C5C6=a.img)" "ERR expected" "refused by config too"
 like "$(mconsole hot config ubd1P1000=new.cow,b.img)" \
 	"ERR .*multiple of 512" "P: 1000 bytes are no padding"

@@ -11,7 +11,7 @@
 
 #define NO_UNIT	"expected a device, 0 to 15 or a to p, behind \"ubd\""
 #define NO_FLAG	"expected '=' or a flag, once: R S c d t L V0 V3 V4 " \
-		"C<n> H<n> S<n> M<n> P<n> B<n>"
+		"C<n> H<n> S<n> M<n> Ma P<n> B<n>"
 #define NO_SIGN	"expected '=' and a file"
 #define NO_FILE	"expected a file behind '='"
 #define NO_WORD	"expected sync, threads, uring, noinline or record=FILE " \
@@ -45,6 +45,8 @@ static const struct {
 	{ "0V3V4=f", NO_FLAG }, { "0C=f", NO_FLAG }, { "0C0=f", NO_FLAG },
 	{ "0C65536=f", NO_FLAG }, { "0C4294967297=f", NO_FLAG },
 	{ "0C99999999999999999999=f", NO_FLAG }, { "0C5C6=f", NO_FLAG },
+	{ "0Maa=f", NO_FLAG }, { "0MaMa=f", NO_FLAG }, { "0M4Ma=f", NO_FLAG },
+	{ "0MaM4=f", NO_FLAG }, { "0MA=f", NO_FLAG }, { "0M65537=f", NO_FLAG },
 	{ "0B=f", NO_FLAG }, { "0B0=f", NO_FLAG }, { "0B4097=f", NO_FLAG },
 	{ "0B512B512=f", NO_FLAG }, { "0b512=f", NO_FLAG },
 	{ "0H256=f", NO_FLAG }, { "0S256=f", NO_FLAG }, { "ab=f", NO_FLAG },
@@ -120,6 +122,8 @@ static const struct {
 	{ "0V3=f", { .version = 3, .version_given = true } },
 	{ "0SV4=f", { .durable = true, .version = 4, .version_given = true } },
 	{ "0M4=f", { .index_mib = 4 } },
+	{ "0Ma=f", { .index_mib = UBD_INDEX_ALL } },
+	{ "0Mar=f", { .index_mib = UBD_INDEX_ALL, .read_only = true } },
 	{ "0P65536=f", { .padding = 65536 } },
 	{ "0B4096=f", { .sector_size = 4096 } },
 	{ "0S63=f", { .geometry = { .sectors = 63 } } },

@@ -52,7 +52,10 @@ static void put_config(char *to, unsigned int unit,
 	to += put_number(to, 'C', config->geometry.cylinders);
 	to += put_number(to, 'H', config->geometry.heads);
 	to += put_number(to, 'S', config->geometry.sectors);
-	to += put_number(to, 'M', config->index_mib);
+	if (config->index_mib == UBD_INDEX_ALL)
+		to += sprintf(to, "Ma");
+	else
+		to += put_number(to, 'M', config->index_mib);
 	to += put_number(to, 'P', config->padding);
 	to += put_number(to, 'B', config->sector_size);
 	sprintf(to, "=%s,%s,%s", config->file,

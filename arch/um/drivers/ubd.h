@@ -20,12 +20,14 @@
  * struct ubd_open - one common_open(), on its way to a helper thread
  * @args: which chain, and how
  * @index_mib: bound on the memory for its index, MiB; 0: the engine chooses
+ * @index_all: all of its index is to be in memory, if it fits into that
  * @file: the device, on success
  * @err: the line for people, on failure
  */
 struct ubd_open {
 	struct cow_open_args args;
 	uint32_t index_mib;
+	bool index_all;
 	struct common_file *file;
 	struct cow_error err;
 };

@@ -109,6 +109,7 @@ int ubd_host_open(void *arg)
 	struct cow_env own = env;
 
 	own.index_bytes = (size_t)open->index_mib << 20;
+	own.index_all = open->index_all;
 	return common_open(&own, &open->args, &open->file, &open->err);
 }
 

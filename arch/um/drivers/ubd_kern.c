@@ -542,6 +542,7 @@ __uml_help(ubd_setup,
 	   "      C<n>, H<n>, S<n>  cylinders, heads, and sectors of a track, as the\n"
 	   "            HDIO_GETGEO ioctl shows them; a new version 4 file keeps them\n"
 	   "      M<n>  at most <n> MiB of memory for the index of all its layers\n"
+	   "      Ma    as much as all of it needs, and that of one more\n"
 	   "      P<n>  in a new version 3 file, bitmap and data begin at multiples of\n"
 	   "            <n> bytes; 4096 else\n"
 	   "      B<n>  sectors of <n> bytes, 512 to 4096, as the guest sees them; a new\n"
@@ -650,6 +651,12 @@ static struct attribute *ubd_attrs[] = {
 };
 ATTRIBUTE_GROUPS(ubd);
 
+/* A quarter of the guest's memory, MiB: what flag Ma may take. */
+static u32 ubd_index_limit(void)
+{
+	return totalram_pages() >> (20 - PAGE_SHIFT) >> 2;
+}
+
 static int ubd_open(struct ubd *dev, struct cow_error *err)
 {
 	const struct ubd_config *config = &dev->config;
@@ -675,6 +682,10 @@ static int ubd_open(struct ubd *dev, struct cow_error *err)
 		.lock_retry_ms = UBD_LOCK_RETRY,
 	};
 	open->index_mib = config->index_mib;
+	if (config->index_mib == UBD_INDEX_ALL) {
+		open->index_all = true;
+		open->index_mib = max(ubd_index_limit(), 1u);
+	}
 	ret = ubd_call(ubd_host_open, open);
 	*err = open->err;
 	flags = ubd_enter();

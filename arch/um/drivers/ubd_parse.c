@@ -44,7 +44,7 @@ static int parse_name(const char *name)
 /* ---- boot arguments ---------------------------------------------------- */
 
 #define NO_FLAG \
-	"expected '=' or a flag, once: R S c d t L V0 V3 V4 C<n> H<n> S<n> M<n> P<n> B<n>"
+	"expected '=' or a flag, once: R S c d t L V0 V3 V4 C<n> H<n> S<n> M<n> Ma P<n> B<n>"
 
 /* A number from 1 to @max, said once. */
 static const char *parse_number(const char *text, uint32_t max,
@@ -58,6 +58,17 @@ static const char *parse_number(const char *text, uint32_t max,
 		n = n * 10 + *text++ - '0';
 	*number = n;
 	return n && n <= max ? text : NULL;
+}
+
+/* "a" for all of it, or a bound. */
+static const char *parse_index(struct ubd_config *config, const char *text)
+{
+	if (*text != 'a')
+		return parse_number(text, UBD_INDEX_MAX, &config->index_mib);
+	if (config->index_mib)
+		return NULL;
+	config->index_mib = UBD_INDEX_ALL;
+	return text + 1;
 }
 
 static const char *parse_version(struct ubd_config *config, const char *text)
@@ -109,8 +120,7 @@ static const char *parse_flag(struct ubd_config *config, const char *flag)
 					    &geometry->sectors);
 		break;
 	case 'M':
-		return parse_number(flag + 1, UBD_INDEX_MAX,
-				    &config->index_mib);
+		return parse_index(config, flag + 1);
 	case 'P':
 		return parse_number(flag + 1, COW_PADDING_MAX,
 				    &config->padding);

@@ -16,6 +16,7 @@
 
 #define UBD_DEVICES	16
 #define UBD_INDEX_MAX	65536u	/* MiB */
+#define UBD_INDEX_ALL	(~0u)
 #define UBD_SECTOR_MAX	4096u	/* bytes */
 
 #define UBD_THREADS	1u	/* ubd=threads: no io_uring */
@@ -38,7 +39,8 @@ struct ubd_options {
  * struct ubd_config - what was asked for a device; of this one time only
  * @text: what @file and the others point into, if it is ours to free
  * @geometry: instead of what the file says; 0: not asked for
- * @index_mib: bound on the memory for its index; 0: not asked for
+ * @index_mib: bound on the memory for its index, or UBD_INDEX_ALL; 0: not asked
+ *	for
  * @padding: of a V3 file to create; 0: not asked for
  * @sector_size: that the guest sees; 0: not asked for
  */

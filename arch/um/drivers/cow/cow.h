@@ -210,6 +210,9 @@ struct io_ops {
  * @free: give back what @alloc gave; any thread
  * @say: one line for the host's administrator; any thread
  * @index_bytes: bound on the memory for index pages of one chain; 0 chooses
+ * @index_all: as much as the whole index of the layers needs that are opened, and
+ *	that of one more delta, so that no page is ever read twice; where that is
+ *	more than @index_bytes the open is refused
  */
 struct cow_env {
 	const struct io_ops *io;
@@ -218,6 +221,7 @@ struct cow_env {
 	void (*free)(void *mem, size_t len);
 	void (*say)(const char *line);
 	size_t index_bytes;
+	bool index_all;
 };
 
 /* ---- requests ---------------------------------------------------------- */

@@ -117,7 +117,8 @@ struct ipage_cache {
 	struct cow_queue waiters; /* for a page to become evictable */
 };
 
-int cow_cache_init(struct chain *chain, size_t bytes);
+/* When the layers are open, and before any of their pages is asked for. */
+int cow_cache_init(struct chain *chain, struct cow_error *err);
 void cow_cache_exit(struct chain *chain);
 
 /* The page in memory (then most recently used), or NULL. */

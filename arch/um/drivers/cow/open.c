@@ -635,10 +635,6 @@ static struct chain *chain_new(const struct cow_env *env)
 	if (!chain)
 		return NULL;
 	chain->env = *env;
-	if (cow_cache_init(chain, env->index_bytes)) {
-		chain_free(chain);
-		return NULL;
-	}
 	return chain;
 }
 
@@ -677,6 +673,8 @@ static int open_all(struct opening *open)
 		ret = check_trail(open);
 	if (!ret)
 		ret = cow_layers_count(chain->top, open->err);
+	if (!ret)
+		ret = cow_cache_init(chain, open->err);
 	if (ret)
 		return ret;
 	ret = chain_memory(chain);

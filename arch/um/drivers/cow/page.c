@@ -20,29 +20,83 @@
 #define CACHE_DEFAULT	(64u << 20)
 #define CACHE_LEAST	(1u << 20)
 
-static unsigned int page_hash(const struct ipage_cache *cache,
-			      const struct layer *layer, uint64_t key)
-{
-	uint64_t h = key ^ (uintptr_t)layer * 0x9e3779b97f4a7c15ull;
+/* ---- how much of it ---------------------------------------------------- */
 
-	h *= 0xff51afd7ed558ccdull;
-	return (h >> 33) & cache->hash_mask;
+/* All pages of an index over @size bytes, on all levels. */
+static uint64_t tree_pages(uint64_t size)
+{
+	uint64_t n = (size + COW_BLOCK_SIZE - 1) >> COW_BLOCK_SHIFT;
+	uint64_t pages = 0;
+
+	do {
+		n = (n + COW_PAGE_ENTRIES - 1) / COW_PAGE_ENTRIES;
+		pages += n;
+	} while (n > 1);
+	return pages;
 }
 
-static unsigned int page_level(const struct layer *layer, uint64_t key)
+/* What @layer has, or, if it is written, can come to have. */
+static uint64_t layer_pages(const struct layer *layer)
 {
-	return layer->ops == &cow_isam_ops ? key >> 56 : 0;
+	uint64_t pages, blocks = layer->hdr.v4.end - COW_V4_FIRST_BLOCK;
+
+	if (layer->ops == &cow_bitmap_ops)
+		return (layer->hdr.bitmap_len + IPAGE_SIZE - 1) / IPAGE_SIZE;
+	if (layer->ops != &cow_isam_ops)
+		return 0;
+	pages = tree_pages(layer->hdr.size);
+	if (layer != layer->chain->top && pages > blocks)
+		pages = blocks;
+	return pages;
 }
 
-int cow_cache_init(struct chain *chain, size_t bytes)
+/* The layers that are there, and a V4 delta as large as the disk. */
+static uint64_t all_pages(const struct chain *chain)
 {
-	struct ipage_cache *cache = &chain->cache;
-	unsigned int hash = 1;
+	uint64_t pages = tree_pages(chain->top->sectors << COW_SECTOR_SHIFT);
+	const struct layer *layer;
+
+	for (layer = chain->top; layer; layer = layer->parent)
+		pages += layer_pages(layer);
+	return pages;
+}
+
+static uint64_t mib(uint64_t bytes)
+{
+	return (bytes + (1 << 20) - 1) >> 20;
+}
+
+/* The bound in bytes, or 0 and @err if it would be too large. */
+static size_t choose_bound(const struct chain *chain, struct cow_error *err)
+{
+	size_t bytes = chain->env.index_bytes;
+	uint64_t pages;
 
 	if (!bytes)
 		bytes = CACHE_DEFAULT;
-	if (bytes < CACHE_LEAST)
-		bytes = CACHE_LEAST;
+	if (chain->env.index_all) {
+		pages = all_pages(chain);
+		if (pages > bytes / IPAGE_SIZE) {
+			cow_fail(err, -ENOMEM,
+				 "%s: all of its index may need %llu MiB of memory, and at most %llu are for it; give the machine more, or set a bound (flag M<n>)",
+				 chain->top->path,
+				 (unsigned long long)mib(pages * IPAGE_SIZE),
+				 (unsigned long long)bytes >> 20);
+			return 0;
+		}
+		bytes = pages * IPAGE_SIZE;
+	}
+	return bytes < CACHE_LEAST ? CACHE_LEAST : bytes;
+}
+
+int cow_cache_init(struct chain *chain, struct cow_error *err)
+{
+	struct ipage_cache *cache = &chain->cache;
+	size_t bytes = choose_bound(chain, err);
+	unsigned int hash = 1;
+
+	if (!bytes)
+		return -ENOMEM;
 	cache->chain = chain;
 	cache->count = bytes / IPAGE_SIZE;
 	while (hash < cache->count)
@@ -52,7 +106,8 @@ int cow_cache_init(struct chain *chain, size_t bytes)
 	cache->memory = chain->env.alloc((size_t)cache->count * IPAGE_SIZE);
 	cache->hash = chain->env.alloc(hash * sizeof(*cache->hash));
 	if (!cache->pages || !cache->memory || !cache->hash)
-		return -ENOMEM;
+		return cow_fail(err, -ENOMEM, "%s: %s", chain->top->path,
+				cow_reason(-ENOMEM));
 	cache->lru.next = &cache->lru;
 	cache->lru.prev = &cache->lru;
 	return 0;
@@ -70,6 +125,22 @@ void cow_cache_exit(struct chain *chain)
 		env->free(cache->memory, (size_t)cache->count * IPAGE_SIZE);
 	if (cache->pages)
 		env->free(cache->pages, cache->count * sizeof(*cache->pages));
+}
+
+/* ---- pages ------------------------------------------------------------- */
+
+static unsigned int page_level(const struct layer *layer, uint64_t key)
+{
+	return layer->ops == &cow_isam_ops ? key >> 56 : 0;
+}
+
+static unsigned int page_hash(const struct ipage_cache *cache,
+			      const struct layer *layer, uint64_t key)
+{
+	uint64_t h = key ^ (uintptr_t)layer * 0x9e3779b97f4a7c15ull;
+
+	h *= 0xff51afd7ed558ccdull;
+	return (h >> 33) & cache->hash_mask;
 }
 
 static void lru_remove(struct ipage *page)
