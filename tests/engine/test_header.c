@@ -896,6 +896,31 @@ static const struct {
 	{ "free_list", 100, -EINVAL },
 };
 
+/* What no version up to this one has given a meaning to. */
+static void test_v4_future(void)
+{
+	struct cow_disk_v4 good = make_v4(), v4, back;
+	unsigned int bit, wrong = 0;
+	uint8_t buf[512];
+	const char *why;
+
+	for (bit = 0; bit < 64; bit++) {
+		v4 = good;
+		v4.incompatible = UINT64_C(1) << bit;
+		cow_v4_emit(&v4, buf);
+		wrong += cow_v4_parse(buf, good.generation & 1, &back, &why) !=
+			 -ENOTSUP;
+		v4 = good;
+		v4.compatible = UINT64_C(1) << bit;
+		v4.ro_compatible = UINT64_C(1) << (63 - bit);
+		cow_v4_emit(&v4, buf);
+		wrong += cow_v4_parse(buf, good.generation & 1, &back, &why) ||
+			 back.compatible != v4.compatible ||
+			 back.ro_compatible != v4.ro_compatible;
+	}
+	is(wrong, 0, "each bit of each word of features");
+}
+
 static void test_v4_cases(void)
 {
 	struct cow_disk_v4 good = make_v4(), back;
@@ -1159,6 +1184,7 @@ int main(void)
 	test_v4_checksum();
 	test_v4_sweep();
 	test_v4_cases();
+	test_v4_future();
 	test_v4_kinds();
 	test_v4_levels();
 	test_v4_mutations();
