@@ -171,6 +171,28 @@ check-boot: moo kernel
 demo: moo kernel
 	$(Q)scripts/demo.sh
 
+# The benchmark.  Its rival is the stock driver of the same kernel in the same
+# configuration.
+
+STOCK  := $(BUILD)/bench/linux-stock
+STREE  := $(BUILD)/bench/stock-src
+SBUILD := $(BUILD)/bench/stock-kernel
+
+bench: moo kernel bench-kernel
+	$(Q)bench/run
+
+bench-quick: moo kernel bench-kernel
+	$(Q)bench/run --quick
+
+bench-kernel: $(STOCK)
+
+$(STOCK):
+	@mkdir -p $(@D)
+	$(Q)kernel/unpack.sh $(KSRC) $(STREE)
+	$(Q)kernel/configure.sh $(STREE) $(SBUILD)
+	$(Q)$(MAKE) --no-print-directory -C $(STREE) O=$(CURDIR)/$(SBUILD) ARCH=um linux
+	@cmp -s $(SBUILD)/linux $@ || ln -f $(SBUILD)/linux $@
+
 # Installation
 
 MAN_PAGES := $(wildcard Documentation/*.1)
@@ -197,6 +219,9 @@ help:
 	@echo '  check-fast   those that need no kernel and no root'
 	@echo '  check-style  checkpatch, cppcheck, shellcheck'
 	@echo '  check-boot   those that run a guest'
+	@echo '  bench        compare the speed with rivals: a quarter of an hour'
+	@echo '  bench-quick  the same in two minutes, roughly'
+	@echo '  bench-kernel build/bench/linux-stock: UML with the driver of stock'
 	@echo '  patches      lay files and patches over the kernel tree, and verify'
 	@echo '  install      moo and man pages to PREFIX, under DESTDIR'
 	@echo '  clean        remove build/'
@@ -204,4 +229,5 @@ help:
 	@echo './bootstrap TARGET installs the Debian packages that are missing first.'
 
 .PHONY: all moo kernel $(BUILD)/linux patches
+.PHONY: bench bench-quick bench-kernel $(STOCK)
 .PHONY: check-fast check check-style check-boot demo install clean help
