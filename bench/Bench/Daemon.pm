@@ -8,7 +8,7 @@ use strict;
 use warnings;
 use IO::Socket::UNIX;
 use JSON::PP ();
-use Time::HiRes qw(time);
+use Time::HiRes qw(alarm time);
 use Bench::Proc;
 
 # start(%o): name, dir, cpu, files (qcow2, the guest's vda, vdb and so on).
@@ -106,11 +106,49 @@ sub event {
 	my ($self, $seconds, $condition) = @_;
 	my $end = time + $seconds;
 
-	while (time < $end) {
-		my $m = shift @{$self->{events}} // $self->message($seconds);
+	while ((my $left = $end - time) > 0) {
+		my $m = shift @{$self->{events}} // $self->message($left);
 		return $m if $m->{event} && $condition->($m);
 	}
 	die "qemu-storage-daemon: no such event in $seconds s\n";
+}
+
+# snapshot(NUMBER, FILE): a new file on top of the export of that number.
+sub snapshot {
+	my ($self, $n, $file) = @_;
+	my $node = "o$n." . ++$self->{overlays};
+
+	$self->ask('blockdev-snapshot-sync', 'node-name' => $self->top($n),
+		'snapshot-file' => $file, 'snapshot-node-name' => $node,
+		format => 'qcow2');
+	push @{$self->{tops}[$n]}, $node;
+	return;
+}
+
+sub top {
+	my ($self, $n) = @_;
+
+	return $self->{tops}[$n][-1] // "q$n";
+}
+
+# commit(NUMBER, SECONDS): the top of that export into the file below it.
+sub commit {
+	my ($self, $n, $seconds) = @_;
+	my $is = sub {
+		my ($what) = @_;
+		return sub { $_[0]{event} eq $what };
+	};
+
+	$self->ask('block-commit', 'job-id' => 'j', device => $self->top($n));
+	if (!eval { $self->event($seconds, $is->('BLOCK_JOB_READY')); 1 }) {
+		$self->ask('block-job-cancel', device => 'j', force => JSON::PP::true);
+		$self->event(60, $is->('BLOCK_JOB_CANCELLED'));
+		die "block-commit: not ready in $seconds s\n";
+	}
+	$self->ask('block-job-complete', device => 'j');
+	$self->event(60, $is->('BLOCK_JOB_COMPLETED'));
+	pop @{$self->{tops}[$n]};
+	return;
 }
 
 sub stop {

@@ -35,7 +35,7 @@ sub set_up {
 	$s->fill('ours', 'ubda');
 	layers($s);
 	qcow2($s) if $s->{have_qemu};
-	$s->qsd('q1.qcow2', 'q' . LAYERS . '.qcow2');
+	$s->qsd('single.qcow2', 'q' . LAYERS . '.qcow2');
 	$s->rival('qsd', sub { $s->fill('qsd', 'vda') }) unless $s->{missing}{qsd};
 	return;
 }
@@ -87,17 +87,16 @@ sub replay {
 sub qcow2 {
 	my ($s) = @_;
 	my @shares = shares($s);
-	my $below = $s->path('qbase.img');
-	my $format = 'raw';
+	my ($below, $format) = ('qbase.img', 'raw');
 
-	$s->copy('base.img', 'qbase.img');
+	$s->copy('base.img', $below);
+	$s->overlay($below, $format, 'single.qcow2');
 	for my $n (1 .. LAYERS) {
-		my $file = $s->path("q$n.qcow2");
-		$s->tool(qw(qemu-img create -q -f qcow2 -F), $format, '-b',
-			$below, $file);
+		my $file = "q$n.qcow2";
+		$s->overlay($below, $format, $file);
 		$s->tool(qw(qemu-io -t unsafe -f qcow2),
 			(map { ('-c', 'write -q ' . $_ * 65536 . ' 65536') }
-				@{$shares[$n - 1]}), $file);
+				@{$shares[$n - 1]}), $s->path($file));
 		($below, $format) = ($file, 'qcow2');
 	}
 	return;

@@ -17,6 +17,9 @@ use Time::HiRes qw(time);
 use Bench::Fio;
 use Bench::Proc;
 
+# Seconds; a load without an end would outlive a driver that was killed.
+use constant LONGEST => 600;
+
 my $init = abs_path(dirname(__FILE__) . '/../guest.sh');
 
 # boot(%o): name, kernel, dir, cpu, args (disks and module parameters).
@@ -117,24 +120,53 @@ sub job {
 # fio(%o): one run in the guest, always past the guest's own page cache.
 sub fio {
 	my ($self, %o) = @_;
-	my $n = $self->fio_begin(%o);
+	my $answer = $self->job('exec ' . fio_command(%o), Bench::Fio::patience(%o));
 
-	return $self->fio_end($n, %o);
+	return Bench::Fio::result($answer);
 }
 
-sub fio_begin {
-	my ($self, %o) = @_;
-
+sub fio_command {
+	my (%o) = @_;
 	my @files = map { "/dev/$_" } split ' ', $o{dev};
 
-	return $self->begin(join ' ', 'exec',
-		Bench::Fio::command(%o, files => \@files, direct => 1));
+	return join ' ', Bench::Fio::command(%o, files => \@files, direct => 1);
 }
 
-sub fio_end {
-	my ($self, $n, %o) = @_;
+# load_begin(%o): a run of fio that lasts until load_end(); returns when it has
+# begun to read or write.
+sub load_begin {
+	my ($self, %o) = @_;
+	my $begun = "$self->{share}/begun";
 
-	return Bench::Fio::result($self->end($n, Bench::Fio::patience(%o)));
+	unlink $begun, "$self->{share}/halt";
+	my $job = $self->begin(until_told(fio_command(%o, seconds => LONGEST)));
+	return $job if Bench::Proc::await(30, sub { -e $begun });
+	$self->fail('its fio does not begin');
+}
+
+# until_told(COMMAND): a job that runs it, says when the guest's disks are busy,
+# and ends it when it is told to.
+sub until_told {
+	my ($command) = @_;
+
+	return <<"JOB";
+busy() { cat /sys/block/*/stat; }
+idle=\$(busy)
+$command &
+until [ "\$(busy)" != "\$idle" ]; do sleep 0.1; done
+: >begun
+until [ -e halt ]; do sleep 0.1; done
+kill -INT \$!
+wait \$! || :
+JOB
+}
+
+# load_end(NUMBER): what fio said.
+sub load_end {
+	my ($self, $job) = @_;
+
+	open my $file, '>', "$self->{share}/halt" or die "halt: $!\n";
+	return Bench::Fio::result($self->end($job, 120));
 }
 
 # mconsole(WORDS, SECONDS): the answer; dies if it is not OK, or not there in time.

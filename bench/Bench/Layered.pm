@@ -51,13 +51,9 @@ sub stock {
 # file, does not leave it.
 sub qsd {
 	my ($s) = @_;
-	my $base = $s->path('qbase.img');
 
 	$s->copy('base.img', 'qbase.img');
-	for my $name ($s->{have_qemu} ? qw(q.qcow2 qfull.qcow2) : ()) {
-		$s->tool(qw(qemu-img create -q -f qcow2 -F raw -b), $base,
-			$s->path($name));
-	}
+	$s->overlay('qbase.img', 'raw', $_) for qw(q.qcow2 qfull.qcow2);
 	$s->qsd('q.qcow2', 'qfull.qcow2');
 	$s->rival('qsd', sub {
 		$s->half('qsd', 'vda');

@@ -102,7 +102,7 @@ sub await {
 
 	until ($condition->()) {
 		return 0 if time > $end;
-		sleep 0.02;
+		sleep 0.001;
 	}
 	return 1;
 }
@@ -181,6 +181,15 @@ sub times_of_machine {
 
 sub load {
 	return (split ' ', slurp('/proc/loadavg'))[0];
+}
+
+# bind_driver(CPU): the driver itself, which waits for others all the time.
+sub bind_driver {
+	my ($cpu) = @_;
+
+	run(cmd => ['taskset', '-cp', $cpu, $$], cpu => $cpu, timeout => 10,
+		log => '/dev/null', err => '/dev/null');
+	return;
 }
 
 # stop_all(): in a child that could not become another program, nothing.

@@ -82,6 +82,16 @@ sub sparse {
 	return;
 }
 
+# overlay(BELOW, FORMAT, NAME): an empty qcow2 file, where there is qemu-img.
+sub overlay {
+	my ($self, $below, $format, $name) = @_;
+
+	return unless $self->{have_qemu};
+	$self->tool(qw(qemu-img create -q -f qcow2 -F), $format,
+		'-b', $self->path($below), $self->path($name));
+	return;
+}
+
 # cool(NAME): drops it from the host's page cache.
 sub cool {
 	my ($self, $name) = @_;
@@ -205,9 +215,19 @@ sub once {
 	my ($self, $name, $dev, %run) = @_;
 	my %all = (mib => $self->{mib}, seconds => $self->{seconds}, %run);
 
+	$self->settle if $run{rw} =~ /write/;
 	return $self->in($name)->fio(dev => $dev, %all) if $name ne 'host';
 	return Bench::Fio::host(%all, file => $self->path($dev),
 		cpu => $self->{cpu}, dir => $self->{dir});
+}
+
+# settle(): or what runs before have written would be written to the host's disk
+# while the next one is measured.
+sub settle {
+	my ($self) = @_;
+
+	$self->tool('sync', '-d', glob "$self->{dir}/*.{img,cow,qcow2}");
+	return;
 }
 
 # timed(CODE): seconds that it takes.
