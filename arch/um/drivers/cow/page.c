@@ -18,7 +18,15 @@
 #include "engine.h"
 
 #define CACHE_DEFAULT	(64u << 20)
-#define CACHE_LEAST	(1u << 20)
+#define PAGES_LEAST	256u
+
+/*
+ * The bound is for all of it: the owners, and for each page what is known of it
+ * and at most two heads of the hash.
+ */
+#define OWNERS_COST	(OWNER_LINES * sizeof(struct owner_line))
+#define PAGE_COST	(IPAGE_SIZE + sizeof(struct ipage) + \
+			 2 * sizeof(struct ipage *))
 
 /* ---- how much of it ---------------------------------------------------- */
 
@@ -66,39 +74,42 @@ static uint64_t mib(uint64_t bytes)
 	return (bytes + (1 << 20) - 1) >> 20;
 }
 
-/* The bound in bytes, or 0 and @err if it would be too large. */
-static size_t choose_bound(const struct chain *chain, struct cow_error *err)
+/* How many pages, or 0 and @err if all of them would be too many. */
+static uint64_t choose_count(const struct chain *chain, struct cow_error *err)
 {
 	size_t bytes = chain->env.index_bytes;
-	uint64_t pages;
+	uint64_t count = 0;
+	uint64_t all;
 
 	if (!bytes)
 		bytes = CACHE_DEFAULT;
+	if (bytes > OWNERS_COST)
+		count = (bytes - OWNERS_COST) / PAGE_COST;
 	if (chain->env.index_all) {
-		pages = all_pages(chain);
-		if (pages > bytes / IPAGE_SIZE) {
+		all = all_pages(chain);
+		if (all > count) {
 			cow_fail(err, -ENOMEM,
 				 "%s: all of its index may need %llu MiB of memory, and at most %llu are for it; give the machine more, or set a bound (flag M<n>)",
 				 chain->top->path,
-				 (unsigned long long)mib(pages * IPAGE_SIZE),
+				 (unsigned long long)mib(all * PAGE_COST +
+							 OWNERS_COST),
 				 (unsigned long long)bytes >> 20);
 			return 0;
 		}
-		bytes = pages * IPAGE_SIZE;
+		count = all;
 	}
-	return bytes < CACHE_LEAST ? CACHE_LEAST : bytes;
+	return count < PAGES_LEAST ? PAGES_LEAST : count;
 }
 
 int cow_cache_init(struct chain *chain, struct cow_error *err)
 {
 	struct ipage_cache *cache = &chain->cache;
-	size_t bytes = choose_bound(chain, err);
 	unsigned int hash = 1;
 
-	if (!bytes)
+	cache->count = choose_count(chain, err);
+	if (!cache->count)
 		return -ENOMEM;
 	cache->chain = chain;
-	cache->count = bytes / IPAGE_SIZE;
 	while (hash < cache->count)
 		hash *= 2;
 	cache->hash_mask = hash - 1;
