@@ -19,14 +19,14 @@ sub driver_stage {
 
 	return {open => sub { set_up_driver($s) }, rows => [
 		{id => 'index-16t', unit => 'MiB', quick => 1,
-			title => 'memory that a disk of 16 TiB takes, written to'
-				. ' all over in blocks of 4 KiB: V4',
+			title => 'memory for the index of a disk of 16 TiB that is'
+				. ' written to all over, 4 KiB each: V4',
 			who => ['ours' => sub { memory($s) }],
 			goals => [{of => 'ours', pick => 'worst', most => 64}]},
 		{id => 'open-16t', unit => 'ms', quick => 1,
 			title => 'opening it, its files not cached',
 			who => ['ours' => sub { opening($s) }],
-			goals => [{of => 'ours', pick => 'worst', most => 100}]}]};
+			goals => [{of => 'ours', pick => 'median', most => 100}]}]};
 }
 
 sub set_up_driver {
@@ -43,19 +43,22 @@ sub disk {
 	return 'ubdaV4=' . $s->path('top.cow') . ',' . $s->path('base.img');
 }
 
-# What the process itself has mapped; the memory of the guest is a file.
+# What the process itself has mapped; the memory of the guest is a file. What
+# requests and commits take on any disk is there before.
 sub memory {
 	my ($s) = @_;
 	my $guest = $s->in('ours');
+	my %run = (rw => 'randwrite', depth => 'batch');
 
 	if (-e $s->path('top.cow')) {
 		$guest->mconsole('remove ubda');
 		unlink $s->path('top.cow');
 	}
-	my $before = anonymous($guest->{pid});
 	$guest->mconsole('config ' . disk($s));
-	$s->once('ours', 'ubda', rw => 'randwrite', depth => 'batch',
-		mib => SIZE / MIB, bytes => SCATTERED . 'm',
+	$s->once('ours', 'ubda', %run, mib => 16, bytes => '16m',
+		extra => ['--end_fsync=1']);
+	my $before = anonymous($guest->{pid});
+	$s->once('ours', 'ubda', %run, mib => SIZE / MIB, bytes => SCATTERED . 'm',
 		extra => [qw(--norandommap --end_fsync=1)]);
 	return anonymous($guest->{pid}) - $before;
 }
