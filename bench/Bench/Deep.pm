@@ -37,6 +37,7 @@ sub set_up {
 	qcow2($s) if $s->{have_qemu};
 	$s->qsd('single.qcow2', 'q' . LAYERS . '.qcow2');
 	$s->rival('qsd', sub { $s->fill('qsd', 'vda') }) unless $s->{missing}{qsd};
+	$s->warm;
 	return;
 }
 
@@ -125,6 +126,7 @@ sub set_up_eight {
 
 	$s->random($_, $s->{mib} / DISKS) for @names;
 	$s->ours(map { "ubd$_=" . $s->path($names[$_]) } 0 .. $#names);
+	$s->warm;
 	return;
 }
 

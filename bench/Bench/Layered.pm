@@ -32,6 +32,7 @@ sub set_up {
 	$s->fill('ours', $_) for qw(ubdd ubde);
 	stock($s, $base);
 	qsd($s);
+	$s->warm;
 	return;
 }
 
@@ -79,7 +80,7 @@ sub reads {
 
 sub overwrites {
 	my ($s) = @_;
-	my %run = (rw => 'randwrite', depth => 'batch');
+	my %run = (rw => 'randwrite', depth => 'batch', dirty => 1);
 
 	return {id => 'overwrite-delta', unit => 'IOPS', quick => 1,
 		title => '4 KiB random overwrite, batches of 64: over a base',

@@ -16,9 +16,10 @@ sub stage {
 
 	return {open => sub { set_up($s) }, rows => [
 		random_read($s), random_write($s), single($s, 'read'),
-		single($s, 'write'), cold_random($s), stream($s, 'read'),
-		stream($s, 'write'), cold_read($s), cold_write($s), flushed($s),
-		cpu($s, 'randread', 'read'), cpu($s, 'randwrite', 'write')]};
+		single($s, 'write'), cpu($s, 'randread', 'read'),
+		cpu($s, 'randwrite', 'write'), stream($s, 'read'),
+		stream($s, 'write'), flushed($s), cold_random($s),
+		cold_read($s), cold_write($s)]};
 }
 
 sub set_up {
@@ -32,6 +33,7 @@ sub set_up {
 	$s->tool(qw(qemu-img convert -f raw -O qcow2), $s->path('host.img'),
 		$s->path('q.qcow2')) if $s->{have_qemu};
 	$s->qsd('q.qcow2');
+	$s->warm;
 	return;
 }
 
@@ -62,7 +64,7 @@ sub random_write {
 
 	return {id => 'randwrite-raw', unit => 'IOPS', quick => 1,
 		title => '4 KiB random write, batches of 64: raw',
-		who => everyone($s, rw => 'randwrite', depth => 'batch'),
+		who => everyone($s, rw => 'randwrite', depth => 'batch', dirty => 1),
 		goals => [{of => 'ours', to => 'stock', least => 1.4},
 			{of => 'ours', to => 'qsd', least => 4}]};
 }
@@ -72,7 +74,7 @@ sub single {
 
 	return {id => "one-$way", unit => 'IOPS', quick => $way eq 'read',
 		title => "4 KiB random $way, cached, one at a time: raw",
-		who => everyone($s, rw => "rand$way"),
+		who => everyone($s, rw => "rand$way", dirty => $way eq 'write'),
 		goals => [{of => 'ours', to => 'null_blk', least => 0.9},
 			{of => 'ours', to => 'stock', least => 1.35}]};
 }
@@ -149,7 +151,8 @@ sub stream {
 		who => [ours => $s->mibs('ours', 'ubda', %run),
 			host => $s->mibs('host', 'host.img', %run),
 			stock => $s->mibs('stock', 'ubda', %run),
-			qsd => $s->mibs('qsd', 'vda', %run)],
+			qsd => $s->mibs('qsd', 'vda', %run),
+			null_blk => $s->mibs('ours', 'nullb0', %run)],
 		goals => [{of => 'ours', to => 'host', least => 0.9}]};
 }
 
@@ -182,10 +185,11 @@ sub cpu {
 		goals => [{of => 'ours', to => 'stock', most => 1}]};
 }
 
-# What fio's own start costs is taken off: one run that does next to nothing.
+# What preparing it and fio's own start cost is taken off: a run that does next to
+# nothing.
 sub cpu_time {
 	my ($s, $name, $dev, $rw) = @_;
-	my %run = (rw => $rw, depth => 'batch');
+	my %run = (rw => $rw, depth => 'batch', dirty => $rw eq 'randwrite');
 
 	return sub {
 		my ($idle) = cpu_of($s, $name, $dev, %run, bytes => '4k');
