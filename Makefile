@@ -26,7 +26,7 @@ CFLAGS   := -std=gnu11 -O2 -g $(WARNINGS)
 FRAME    := -Wframe-larger-than=2048
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all \
 	    -fno-omit-frame-pointer
-LDLIBS   := -luring -lpthread
+LDLIBS   := -luring -laio -lpthread
 
 # As in the kernel's build: one short line for each step, all of it with V=1.
 ifeq ($(V),)

@@ -68,6 +68,8 @@ enum io_op {
  * struct io_desc - one plain I/O for a back end
  * @op: what to do
  * @fd: the file
+ * @direct: @fd, or IO_COPY's @src_fd, was opened with IO_OPEN_DIRECT: offsets,
+ *	lengths and memory are multiples of 512, or it costs a copy
  * @offset: byte offset in @fd
  * @len: bytes to move, clear or copy
  * @vec: memory for IO_READ and IO_WRITE; stays valid until completion
@@ -87,6 +89,7 @@ enum io_op {
 struct io_desc {
 	enum io_op op;
 	int fd;
+	bool direct;
 	uint64_t offset;
 	uint64_t len;
 	const struct cow_vec *vec;
@@ -133,6 +136,7 @@ enum io_lock {
 
 #define IO_OPEN_WRITE		1u	/* else read only */
 #define IO_OPEN_NOFOLLOW	2u	/* fail on a symbolic link */
+#define IO_OPEN_DIRECT		4u	/* past the host's cache: see @reopen */
 
 /**
  * struct io_ops - a back end: everything that the engine asks of the host
@@ -160,7 +164,9 @@ enum io_lock {
  *	upon from a header read later, until the file is closed. IO_PINNED takes
  *	nothing: -EAGAIN if somebody else has pinned. IO_SEAL, beside IO_SHARED:
  *	be the only one who seals the file.
- * @reopen: a second descriptor, with other rights, of the very same file
+ * @reopen: a second descriptor, with other rights, of the very same file.
+ *	IO_OPEN_DIRECT: data goes past the host's cache, in units of 512 bytes;
+ *	-EOPNOTSUPP where the host can not
  * @getattr: extended attribute user.moo: its length, -ENODATA; -EOPNOTSUPP
  *	where there are none
  * @setattr: set user.moo (@len 0 removes it); durable on return. -EOPNOTSUPP:
@@ -360,6 +366,8 @@ struct cow_geometry {
  * @padding: of a V3 file to create, see struct cow_create_args
  * @sector_size: flag B: bytes of a sector as the guest is to see it; 0: as the
  *	files say, or else 512. Not what a V4 file says: refused
+ * @direct: flag A: read and write the data of each layer past the host's cache,
+ *	where its layout and the host allow it; the others are named by env.say
  * @lock_retry_ms: how long to try again for locks held by others
  */
 struct cow_open_args {
@@ -378,6 +386,7 @@ struct cow_open_args {
 	struct cow_geometry geometry;
 	uint32_t padding;
 	uint32_t sector_size;
+	bool direct;
 	unsigned int lock_retry_ms;
 };
 

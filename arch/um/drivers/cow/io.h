@@ -65,6 +65,29 @@ unsigned int io_gather(const struct io_desc *desc, struct iovec *iov,
 void *io_map(size_t len);
 void io_unmap(void *mem, size_t len);
 
+/* ---- past the host's cache --------------------------------------------- */
+
+/**
+ * io_direct_probe() - can the host read @fd, opened with O_DIRECT, by sectors?
+ *
+ * May block. Return: 0, -EOPNOTSUPP, or what the host says.
+ */
+int io_direct_probe(int fd);
+
+/**
+ * io_direct_fits() - true if offset, length and memory are as the host wants them
+ * @desc: IO_READ or IO_WRITE with desc->direct
+ */
+bool io_direct_fits(const struct io_desc *desc);
+
+/**
+ * io_direct_bounce() - carry out what does not fit, through memory that does
+ * @desc: as for io_direct_fits(); offset and length fit
+ *
+ * Blocks; any thread. Return: as io_perform() does.
+ */
+int64_t io_direct_bounce(struct io_desc *desc);
+
 /* ---- at once, if the host can ------------------------------------------ */
 
 #define IO_INLINE_FILES	64u
@@ -174,5 +197,9 @@ int io_threads_start(struct io_backend **be, unsigned int threads,
 /* -ENOSYS, -EPERM, -ENOMEM, ... where the host does not allow it. */
 int io_rings_start(struct io_backend **be, unsigned int threads,
 		   unsigned int flags);
+
+/* -EAGAIN: the host's aio-max-nr is used up. -ENOSYS, -ENOMEM, ... */
+int io_aio_start(struct io_backend **be, unsigned int threads,
+		 unsigned int flags);
 
 #endif

@@ -85,6 +85,8 @@ int io_host_open(void *ctx, const char *path, unsigned int flags)
 	how |= flags & IO_OPEN_WRITE ? O_RDWR : O_RDONLY;
 	if (flags & IO_OPEN_NOFOLLOW)
 		how |= O_NOFOLLOW;
+	if (flags & IO_OPEN_DIRECT)
+		how |= O_DIRECT;
 	/* Opening can have effects of its own on what is neither. */
 	if (fstatat(AT_FDCWD, path, &st,
 		    flags & IO_OPEN_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0))
@@ -98,12 +100,32 @@ int io_host_open(void *ctx, const char *path, unsigned int flags)
 	return fd < 0 ? fail() : settle(fd);
 }
 
+static int reopen_direct(const char *link, unsigned int flags)
+{
+	int fd = io_host_open(NULL, link, flags);
+	int ret;
+
+	/* What open() says of a file system that has no direct I/O. */
+	if (fd == -EINVAL)
+		return -EOPNOTSUPP;
+	if (fd < 0)
+		return fd;
+	ret = io_direct_probe(fd);
+	if (!ret)
+		return fd;
+	close(fd);
+	return ret;
+}
+
 int io_host_reopen(void *ctx, int fd, unsigned int flags)
 {
 	char link[FD_LINK_LEN];
 
 	fd_link(link, fd);
-	return io_host_open(ctx, link, flags & ~IO_OPEN_NOFOLLOW);
+	flags &= ~IO_OPEN_NOFOLLOW;
+	if (flags & IO_OPEN_DIRECT)
+		return reopen_direct(link, flags);
+	return io_host_open(ctx, link, flags);
 }
 
 /* ---- describing -------------------------------------------------------- */

@@ -128,7 +128,8 @@ static bool read_inline(struct io_inline_file *file, struct io_desc *desc)
 bool io_inline(struct io_inline *in, struct io_desc *desc)
 {
 	desc->result = 0;
-	if (in->off)
+	/* Past its cache the host has nothing at hand. */
+	if (in->off || desc->direct)
 		return false;
 	switch (desc->op) {
 	case IO_READ:

@@ -26,15 +26,21 @@
 
 #define LINE_LEN	(COW_PATH_MAX + 64)
 
-struct recorder {
-	struct io_backend be;
-	struct io_backend *inner;
+/* The record, of one recorder or more. */
+struct record {
 	void (*say)(const char *line);
 	const char *path;
 	pthread_mutex_t lock;
-	int fd;			/* from here on: under the lock */
+	unsigned int users;	/* from here on: under the lock */
+	int fd;
 	uint64_t count;		/* of entries */
 	char line[LINE_LEN];
+};
+
+struct recorder {
+	struct io_backend be;
+	struct io_backend *inner;
+	struct record *record;
 };
 
 /* A descriptor on its way through the inner back end, and its data. */
@@ -45,7 +51,7 @@ struct passage {
 	struct io_record_entry entry;
 	struct cow_vec vec;
 	size_t room;
-	char data[];
+	char data[] __attribute__((aligned(COW_SECTOR_SIZE)));
 };
 
 /* ---- the record -------------------------------------------------------- */
@@ -73,7 +79,7 @@ static int put_all(int fd, struct iovec *iov, int n)
 }
 
 /* An entry follows the last one, or there are no more. */
-static void add(struct recorder *rec, struct iovec *iov, int n)
+static void add(struct record *rec, struct iovec *iov, int n)
 {
 	int ret;
 
@@ -101,9 +107,9 @@ static struct io_record_entry begin(struct recorder *rec, enum io_record_op op,
 		.begun = io_host_now(NULL),
 	};
 
-	pthread_mutex_lock(&rec->lock);
-	entry.after = rec->count;
-	pthread_mutex_unlock(&rec->lock);
+	pthread_mutex_lock(&rec->record->lock);
+	entry.after = rec->record->count;
+	pthread_mutex_unlock(&rec->record->lock);
 	return entry;
 }
 
@@ -121,9 +127,9 @@ static int64_t end(struct recorder *rec, struct io_record_entry *entry,
 	entry->result = result;
 	entry->extra = (uint32_t)len;
 	entry->done = io_host_now(NULL);
-	pthread_mutex_lock(&rec->lock);
-	add(rec, iov, 3);
-	pthread_mutex_unlock(&rec->lock);
+	pthread_mutex_lock(&rec->record->lock);
+	add(rec->record, iov, 3);
+	pthread_mutex_unlock(&rec->record->lock);
 	return result;
 }
 
@@ -417,14 +423,27 @@ static void record_collect(struct io_backend *be)
 	rec->inner->collect(rec->inner);
 }
 
+static void record_put(struct record *record)
+{
+	bool last;
+
+	pthread_mutex_lock(&record->lock);
+	last = !--record->users;
+	pthread_mutex_unlock(&record->lock);
+	if (!last)
+		return;
+	if (record->fd >= 0)
+		close(record->fd);
+	pthread_mutex_destroy(&record->lock);
+	io_unmap(record, sizeof(*record));
+}
+
 static void record_stop(struct io_backend *be)
 {
 	struct recorder *rec = (struct recorder *)be;
 
 	rec->inner->stop(rec->inner);
-	if (rec->fd >= 0)
-		close(rec->fd);
-	pthread_mutex_destroy(&rec->lock);
+	record_put(rec->record);
 	io_unmap(rec, sizeof(*rec));
 }
 
@@ -476,24 +495,18 @@ static int open_record(const char *path)
 	return ret;
 }
 
-int io_record_start(struct io_backend **be, const char *path,
-		    void (*say)(const char *line))
+/* Put a recorder in front of @be that writes to @record. */
+static int put_in_front(struct io_backend **be, struct record *record)
 {
 	struct recorder *rec = io_map(sizeof(*rec));
-	int ret;
 
 	if (!rec)
 		return -ENOMEM;
-	ret = open_record(path);
-	if (ret < 0) {
-		io_unmap(rec, sizeof(*rec));
-		return ret;
-	}
-	rec->fd = ret;
-	pthread_mutex_init(&rec->lock, NULL);
+	pthread_mutex_lock(&record->lock);
+	record->users++;
+	pthread_mutex_unlock(&record->lock);
 	rec->inner = *be;
-	rec->say = say;
-	rec->path = path;
+	rec->record = record;
 	rec->be.ops = record_ops;
 	rec->be.ops.name = rec->inner->ops.name;
 	rec->be.fd = rec->inner->fd;
@@ -501,4 +514,34 @@ int io_record_start(struct io_backend **be, const char *path,
 	rec->be.stop = record_stop;
 	*be = &rec->be;
 	return 0;
+}
+
+int io_record_start(struct io_backend **be, const char *path,
+		    void (*say)(const char *line))
+{
+	struct record *record = io_map(sizeof(*record));
+	int ret;
+
+	if (!record)
+		return -ENOMEM;
+	ret = open_record(path);
+	if (ret < 0) {
+		io_unmap(record, sizeof(*record));
+		return ret;
+	}
+	record->fd = ret;
+	record->say = say;
+	record->path = path;
+	pthread_mutex_init(&record->lock, NULL);
+	ret = put_in_front(be, record);
+	if (ret) {
+		record->users = 1;
+		record_put(record);
+	}
+	return ret;
+}
+
+int io_record_share(struct io_backend **be, struct io_backend *recorder)
+{
+	return put_in_front(be, ((struct recorder *)recorder)->record);
 }

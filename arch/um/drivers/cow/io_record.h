@@ -117,4 +117,13 @@ _Static_assert(sizeof(struct io_record_entry) == 88, "layout of an entry");
 int io_record_start(struct io_backend **be, const char *path,
 		    void (*say)(const char *line));
 
+/**
+ * io_record_share() - put a recorder in front of a second back end
+ * @be: as for io_record_start()
+ * @recorder: what that made; both write to one record, until both have stopped
+ *
+ * Return: 0 or a negative errno, and @be as it was.
+ */
+int io_record_share(struct io_backend **be, struct io_backend *recorder);
+
 #endif

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -25,7 +27,7 @@
 #define BOUNCE_BYTES	(256u << 10)
 #define ZERO_BYTES	(64u << 10)
 
-static char zeros[ZERO_BYTES];
+static char zeros[ZERO_BYTES] __attribute__((aligned(4096)));
 
 void *io_map(size_t len)
 {
@@ -89,6 +91,8 @@ int64_t io_transfer(const struct io_desc *desc, bool nowait)
 
 static int64_t transfer_all(struct io_desc *desc)
 {
+	if (desc->direct && !io_direct_fits(desc))
+		return io_direct_bounce(desc);
 	while ((uint64_t)desc->result < desc->len) {
 		int64_t moved = io_transfer(desc, false);
 
@@ -172,9 +176,16 @@ static int clear_inside(int fd, uint64_t offset, uint64_t len)
 }
 
 /*
- * The end is moved by writing the range's own last byte. Setting the size
+ * The end is moved by writing the range's own last bytes. Setting the size
  * instead could cut off what another thread appends at the same time.
  */
+static int write_end(int fd, uint64_t offset, uint64_t len)
+{
+	uint64_t last = len < COW_SECTOR_SIZE ? len : COW_SECTOR_SIZE;
+
+	return write_zeros(fd, offset + len - last, last);
+}
+
 static int clear_and_grow(int fd, uint64_t offset, uint64_t len)
 {
 	uint64_t size;
@@ -193,9 +204,7 @@ static int clear_and_grow(int fd, uint64_t offset, uint64_t len)
 		if (ret)
 			return ret;
 	}
-	if (size < offset + len)
-		return write_zeros(fd, offset + len - 1, 1);
-	return 0;
+	return size < offset + len ? write_end(fd, offset, len) : 0;
 }
 
 /* ---- copying ----------------------------------------------------------- */
@@ -224,11 +233,29 @@ static int copy_by_hand(const struct io_desc *desc, uint64_t done, char *buf)
 	return 0;
 }
 
+/*
+ * Past the host's cache, blocks can be shared, which keeps the cache out of it;
+ * copy_file_range() might go through it instead.
+ */
+static bool share_blocks(const struct io_desc *desc)
+{
+	struct file_clone_range range = {
+		.src_fd = desc->src_fd,
+		.src_offset = desc->src_offset,
+		.src_length = desc->len,
+		.dest_offset = desc->offset,
+	};
+
+	return !ioctl(desc->fd, FICLONERANGE, &range);
+}
+
 /* Returns the bytes copied: what the host refuses here is done by hand. */
 static uint64_t copy_by_host(const struct io_desc *desc)
 {
 	uint64_t done = 0;
 
+	if (desc->direct)
+		return share_blocks(desc) ? desc->len : 0;
 	while (done < desc->len) {
 		off_t from = (off_t)(desc->src_offset + done);
 		off_t to = (off_t)(desc->offset + done);

@@ -88,8 +88,9 @@ static void prepare_move(struct rings *rings, struct io_uring_sqe *sqe,
 static void put(struct rings *rings, struct io_desc *desc)
 {
 	struct io_uring_sqe *sqe;
-	bool fits = desc->op == IO_READ || desc->op == IO_WRITE ||
-		    desc->op == IO_SYNC;
+	bool fits = desc->op == IO_SYNC ||
+		    ((desc->op == IO_READ || desc->op == IO_WRITE) &&
+		     (!desc->direct || io_direct_fits(desc)));
 
 	sqe = fits ? entry(rings) : NULL;
 	if (!sqe) {
