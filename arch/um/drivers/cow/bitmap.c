@@ -106,7 +106,9 @@ static int bitmap_page(struct layer *layer, uint64_t sector,
 	if (!page)
 		return -EAGAIN;
 	len = left < IPAGE_SIZE ? left : IPAGE_SIZE;
-	err = cow_page_load(page, layer->hdr.bitmap_offset + offset, len,
+	/* What follows in the last unit is written back as it is. */
+	err = cow_page_load(page, layer->hdr.bitmap_offset + offset,
+			    cow_direct_len(layer, len),
 			    len - (len == left && last_byte_may_lack(layer)));
 	if (err && err != -EAGAIN)
 		cow_page_drop(page);

@@ -78,7 +78,8 @@ static int single_io(struct layer *layer, const struct io_desc *io)
 		return commit->io.result < 0 ? (int)commit->io.result : 0;
 	}
 	commit->io = *io;
-	commit->io.fd = layer->fd;
+	commit->io.fd = cow_data_fd(layer);
+	commit->io.direct = cow_is_direct(layer);
 	commit->io.done = single_done;
 	layer->inflight++;
 	ret = env->io->submit(env->ctx, &commit->io);
@@ -143,7 +144,8 @@ static void stage_write(struct stage *stage, uint64_t offset, size_t len)
 	stage->vec.len = len;
 	stage->io = (struct io_desc){
 		.op = IO_WRITE,
-		.fd = layer->fd,
+		.fd = cow_data_fd(layer),
+		.direct = cow_is_direct(layer),
 		.offset = offset,
 		.len = len,
 		.vec = &stage->vec,
@@ -317,7 +319,8 @@ static int write_bitmap(struct layer *layer)
 		uint64_t left = layer->hdr.bitmap_len - offset;
 
 		stage_write(stage, layer->hdr.bitmap_offset + offset,
-			    left < IPAGE_SIZE ? left : IPAGE_SIZE);
+			    cow_direct_len(layer, left < IPAGE_SIZE ?
+					   left : IPAGE_SIZE));
 	}
 	return commit->pending ? -EINPROGRESS : commit->error;
 }

@@ -110,10 +110,12 @@ static void copy_submit(struct merge *merge, struct sub *sub,
 	sub->set = sub->page;
 	sub->state = zero ? COW_ZERO : COW_DATA;
 	sub->io.op = zero ? IO_ZERO : IO_COPY;
-	sub->io.fd = merge->parent->fd;
+	sub->io.fd = cow_data_fd(merge->parent);
+	sub->io.direct = cow_is_direct(merge->parent) ||
+			 cow_is_direct(merge->top);
 	sub->io.offset = to->place;
 	sub->io.len = to->count << COW_SECTOR_SHIFT;
-	sub->io.src_fd = merge->top->fd;
+	sub->io.src_fd = cow_data_fd(merge->top);
 	sub->io.src_offset = from->place;
 	sub->source = merge->top;
 	sub->target = merge->parent;

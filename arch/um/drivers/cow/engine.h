@@ -287,7 +287,12 @@ struct room {
 
 /**
  * struct layer - one open file of a chain
- * @inflight: I/O under way that uses @fd
+ * @fd: for whoever may block; without @direct_fd, for all
+ * @spare_fd: the read-only one from before the layer was writable, or -1
+ * @direct_fd: for data, index pages and header slots of a chain at work, past the
+ *	host's cache; -1: there is none
+ * @spare_direct_fd: as @spare_fd
+ * @inflight: I/O under way that uses @fd or @direct_fd
  * @writers: requests under way whose target this layer is
  * @idle: is woken whenever @inflight or @writers has come to 0, or @room is not
  *	busy any more
@@ -307,7 +312,9 @@ struct layer {
 	struct chain *chain;
 	struct layer *parent;
 	int fd;
-	int spare_fd;		/* read-only one from before it was writable */
+	int spare_fd;
+	int direct_fd;
+	int spare_direct_fd;
 	bool writable;
 	char *path;
 	struct io_stat st;
@@ -337,6 +344,25 @@ struct layer {
 };
 
 void cow_layer_put(struct layer *layer);
+
+/* The descriptor for I/O of a chain at work. */
+static inline int cow_data_fd(const struct layer *layer)
+{
+	return layer->direct_fd >= 0 ? layer->direct_fd : layer->fd;
+}
+
+static inline bool cow_is_direct(const struct layer *layer)
+{
+	return layer->direct_fd >= 0;
+}
+
+/* Bytes to move for @len of metadata, of which the last unit may be a part. */
+static inline size_t cow_direct_len(const struct layer *layer, size_t len)
+{
+	const size_t unit = COW_SECTOR_SIZE;
+
+	return cow_is_direct(layer) ? (len + unit - 1) / unit * unit : len;
+}
 
 /*
  * Take the memory that commits need, or give it back. May block. A layer that is
@@ -528,6 +554,7 @@ struct guard {
  * @writes: all writes under way
  * @requests: number of requests under way, reads and flushes too
  * @raw: flag d: sector 0 is the guest's own
+ * @direct: flag A: layers shall be direct where they can
  * @task: the snapshot or merge under way, or NULL
  * @geometry: of the header that led to the disk
  * @sector_size: as the guest is to see it; while the chain is opened, what the
@@ -552,6 +579,7 @@ struct chain {
 	bool unlocked;
 	bool durable;
 	bool peek;
+	bool direct;
 	struct guard guard;
 	struct drain drain;
 	struct flush_cycle flush;

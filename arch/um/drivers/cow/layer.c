@@ -45,6 +45,14 @@ void cow_layer_rest(struct layer *layer)
 	memset(commit, 0, sizeof(*commit));
 }
 
+static void put_fd(const struct layer *layer, int fd)
+{
+	const struct cow_env *env = &layer->chain->env;
+
+	if (fd >= 0)
+		env->io->close(env->ctx, fd);
+}
+
 void cow_layer_put(struct layer *layer)
 {
 	const struct cow_env *env;
@@ -54,10 +62,10 @@ void cow_layer_put(struct layer *layer)
 	env = &layer->chain->env;
 	cow_layer_rest(layer);
 	cow_room_free(layer);
-	if (layer->fd >= 0)
-		env->io->close(env->ctx, layer->fd);
-	if (layer->spare_fd >= 0)
-		env->io->close(env->ctx, layer->spare_fd);
+	put_fd(layer, layer->fd);
+	put_fd(layer, layer->spare_fd);
+	put_fd(layer, layer->direct_fd);
+	put_fd(layer, layer->spare_direct_fd);
 	if (layer->path)
 		env->free(layer->path, strlen(layer->path) + 1);
 	env->free(layer, sizeof(*layer));
@@ -435,6 +443,8 @@ int cow_layer_open(struct chain *chain, const char *path,
 		layer->chain = chain;
 		layer->fd = -1;
 		layer->spare_fd = -1;
+		layer->direct_fd = -1;
+		layer->spare_direct_fd = -1;
 	}
 	if (!layer || !full)
 		goto fail;
@@ -506,6 +516,7 @@ int cow_layer_claim(struct layer *layer, unsigned int patience_ms,
 		    struct cow_error *err)
 {
 	const struct cow_env *env = &layer->chain->env;
+	int direct_fd = -1;
 	struct io_stat st;
 	int fd, ret;
 
@@ -521,6 +532,11 @@ int cow_layer_claim(struct layer *layer, unsigned int patience_ms,
 	ret = env->io->stat(env->ctx, fd, &st);
 	if (!ret && !cow_same_file(&st.id, &layer->st.id))
 		ret = -EAGAIN;
+	if (!ret && cow_is_direct(layer)) {
+		direct_fd = env->io->reopen(env->ctx, fd,
+					    IO_OPEN_WRITE | IO_OPEN_DIRECT);
+		ret = direct_fd < 0 ? direct_fd : 0;
+	}
 	if (!ret && !layer->chain->unlocked) {
 		/* The shared lock that we hold ourselves would be in the way */
 		env->io->lock(env->ctx, layer->fd, IO_UNLOCK);
@@ -529,11 +545,16 @@ int cow_layer_claim(struct layer *layer, unsigned int patience_ms,
 			env->io->lock(env->ctx, layer->fd, IO_SHARED);
 	}
 	if (ret) {
+		put_fd(layer, direct_fd);
 		env->io->close(env->ctx, fd);
 		return cow_fail(err, ret, "%s: %s", layer->path,
 				cow_reason(ret));
 	}
-	/* In a chain at work, reads may still use the old descriptor. */
+	/* In a chain at work, reads may still use the old descriptors. */
+	if (cow_is_direct(layer)) {
+		layer->spare_direct_fd = layer->direct_fd;
+		layer->direct_fd = direct_fd;
+	}
 	if (layer->chain->top)
 		layer->spare_fd = layer->fd;
 	else

@@ -47,6 +47,13 @@ int cow_layer_claim(struct layer *layer, unsigned int patience_ms,
  */
 int cow_layer_renew(struct layer *layer, struct cow_error *err);
 
+/*
+ * Let the data go past the host's cache, if layout and host allow it; if not,
+ * that is told, and is no failure. All layers of a chain that nobody uses yet.
+ */
+void cow_layer_direct(struct layer *layer, bool write);
+void cow_chain_direct(struct chain *chain);
+
 /* Is the record about this very file, and not one it was copied from? */
 bool cow_record_is_mine(const struct layer *layer);
 

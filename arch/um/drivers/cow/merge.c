@@ -195,7 +195,8 @@ static int guard(struct merge *merge)
 	merge->vec.len = COW_SECTOR_SIZE;
 	work->call = (struct io_desc){
 		.op = IO_READ,
-		.fd = merge->top->fd,
+		.fd = cow_data_fd(merge->top),
+		.direct = cow_is_direct(merge->top),
 		.offset = run.place,
 		.len = COW_SECTOR_SIZE,
 		.vec = &merge->vec,

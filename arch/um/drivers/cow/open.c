@@ -582,7 +582,7 @@ static void chain_free(struct chain *chain)
 	}
 	cow_cache_exit(chain);
 	if (chain->guard.copy)
-		env.free(chain->guard.copy, COW_SECTOR_SIZE);
+		env.free(chain->guard.copy, COW_BLOCK_SIZE);
 	if (chain->owners.lines)
 		env.free(chain->owners.lines,
 			 OWNER_LINES * sizeof(struct owner_line));
@@ -617,7 +617,7 @@ static int chain_memory(struct chain *chain)
 	chain->by_rank = env->alloc(COW_MAX_DEPTH * sizeof(*chain->by_rank));
 	chain->owners.lines = env->alloc(OWNER_LINES *
 					 sizeof(struct owner_line));
-	chain->guard.copy = env->alloc(COW_SECTOR_SIZE);
+	chain->guard.copy = env->alloc(COW_BLOCK_SIZE);
 	if (!chain->subs || !chain->by_rank || !chain->owners.lines ||
 	    !chain->guard.copy)
 		return -ENOMEM;
@@ -688,6 +688,8 @@ static int open_all(struct opening *open)
 		if (ret)
 			return ret;
 	}
+	if (chain->direct)
+		cow_chain_direct(chain);
 	cow_chain_relinked(chain);
 	chain->file.ops = &chain_ops;
 	chain->file.size = chain->top->sectors << COW_SECTOR_SHIFT;
@@ -712,6 +714,7 @@ int common_open(const struct cow_env *env, const struct cow_open_args *args,
 		open.chain->unlocked = args->unlocked;
 		open.chain->durable = args->durable;
 		open.chain->peek = args->peek;
+		open.chain->direct = args->direct;
 		ret = open_all(&open);
 	} else {
 		cow_fail(err, ret, "%s: %s", args->name, cow_reason(ret));

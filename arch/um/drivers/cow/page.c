@@ -376,7 +376,8 @@ int cow_page_load(struct ipage *page, uint64_t offset, size_t len, size_t need)
 	page->need = need;
 	page->io = (struct io_desc){
 		.op = IO_READ,
-		.fd = page->layer->fd,
+		.fd = cow_data_fd(page->layer),
+		.direct = cow_is_direct(page->layer),
 		.offset = offset,
 		.len = len,
 		.vec = &page->vec,

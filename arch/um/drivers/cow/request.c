@@ -197,13 +197,14 @@ static void zero_memory(struct common_io *io, uint64_t pos, uint64_t len)
 	}
 }
 
-static void fill_io(struct sub *sub, struct req *req, enum io_op op, int fd,
-		    const struct cow_run *run)
+static void fill_io(struct sub *sub, struct req *req, enum io_op op,
+		    const struct layer *layer, const struct cow_run *run)
 {
 	struct common_io *io = io_of(req);
 
 	sub->io.op = op;
-	sub->io.fd = fd;
+	sub->io.fd = cow_data_fd(layer);
+	sub->io.direct = cow_is_direct(layer);
 	sub->io.offset = run->place;
 	sub->io.len = run->count << COW_SECTOR_SHIFT;
 	sub->io.vec = io->vec;
@@ -283,7 +284,7 @@ static int read_step(struct req *req)
 	err = get_sub(req, &sub);
 	if (err)
 		return err;
-	fill_io(sub, req, IO_READ, owner->fd, &run);
+	fill_io(sub, req, IO_READ, owner, &run);
 	sub->source = owner;
 	sub->finish = read_finish;
 	req->pending++;
@@ -505,7 +506,7 @@ static int write_step(struct req *req)
 		err = find_room(req, sector, count, &run, &page);
 	if (err)
 		goto unpin;
-	fill_io(sub, req, zeroes ? IO_ZERO : IO_WRITE, req->target->fd, &run);
+	fill_io(sub, req, zeroes ? IO_ZERO : IO_WRITE, req->target, &run);
 	sub->target = req->target;
 	sub->page = page;
 	sub->clear = clear;
@@ -565,7 +566,7 @@ static int discard_step(struct req *req)
 	err = get_sub(req, &sub);
 	if (err)
 		return err;
-	fill_io(sub, req, IO_PUNCH, target->fd, &run);
+	fill_io(sub, req, IO_PUNCH, target, &run);
 	sub->target = target;
 	sub->finish = write_finish;
 	req->pending++;

@@ -96,7 +96,8 @@ static int punch_one(struct layer *layer, const struct extent *ext)
 
 	room->io = (struct io_desc){
 		.op = IO_PUNCH,
-		.fd = layer->fd,
+		.fd = cow_data_fd(layer),
+		.direct = cow_is_direct(layer),
 		.offset = ext->start << COW_BLOCK_SHIFT,
 		.len = (uint64_t)ext->count << COW_BLOCK_SHIFT,
 		.done = punch_done,

@@ -467,6 +467,8 @@ static int prepare_top(struct snapshot *snap, struct cow_error *err)
 		ret = cow_layer_claim(snap->top, 0, err);
 	if (ret)
 		return ret;
+	if (snap->work.chain->direct)
+		cow_layer_direct(snap->top, true);
 	ret = cow_layer_writable(snap->top);
 	if (!ret && snap->top->hdr.format != COW_V4)
 		ret = store_state(snap, COW_IS_PROVISIONAL | COW_IS_SNAPSHOT);

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Which layers are read and written past the host's cache (flag A).
+ *
+ * Duty: to look at a layer's layout, to open the second descriptor, and to say
+ * so where that can not be. May block.
+ *
+ * Invariants: a page that is written past the host's cache is not written through
+ * it at the same time, or the host may bring the old bytes back. So a layer that
+ * is direct is so for all that a chain at work does: data, copies of a merge, index
+ * pages, bitmaps, header slots. What may block goes through the cache, but it
+ * writes pages only that nothing else writes (names, the first page of a V1 to V3
+ * file), or while nothing else writes them (header slots of a layer at rest, free
+ * blocks that keep the list of themselves), and syncs them.
+ */
+#include "engine.h"
+#include "layer.h"
+
+static bool fits(uint64_t place)
+{
+	return !(place % COW_SECTOR_SIZE);
+}
+
+/* What is in the way, in the file itself; or NULL. */
+static const char *obstacle(const struct layer *layer)
+{
+	const struct cow_header *hdr = &layer->hdr;
+
+	if (!fits(layer->st.size))
+		return "its size is no multiple of 512 bytes";
+	if (!fits(hdr->data_offset))
+		return "its data does not begin at a multiple of 512 bytes";
+	/* The end of a bitmap is written up to the next sector: data follows. */
+	if (layer->ops == &cow_bitmap_ops && !fits(hdr->bitmap_offset))
+		return "its bitmap does not begin at a multiple of 512 bytes";
+	return NULL;
+}
+
+static const char *open_direct(struct layer *layer, bool write)
+{
+	const struct cow_env *env = &layer->chain->env;
+	const char *why = obstacle(layer);
+	int fd;
+
+	if (why)
+		return why;
+	fd = env->io->reopen(env->ctx, layer->fd, IO_OPEN_DIRECT |
+			     (write ? IO_OPEN_WRITE : 0));
+	if (fd == -EOPNOTSUPP)
+		return "its file system or disk can not do that in units of 512 bytes";
+	if (fd < 0)
+		return cow_reason(fd);
+	layer->direct_fd = fd;
+	return NULL;
+}
+
+void cow_layer_direct(struct layer *layer, bool write)
+{
+	const struct cow_env *env = &layer->chain->env;
+	const char *why = open_direct(layer, write);
+	struct cow_error *line;
+
+	if (!why || !env->say)
+		return;
+	line = env->alloc(sizeof(*line));
+	if (!line)
+		return;
+	cow_fail(line, 0, "%s: flag A can not go past the host's cache here: %s",
+		 layer->path, why);
+	env->say(line->text);
+	env->free(line, sizeof(*line));
+}
+
+void cow_chain_direct(struct chain *chain)
+{
+	struct layer *layer;
+
+	for (layer = chain->top; layer; layer = layer->parent)
+		cow_layer_direct(layer, layer->writable);
+}
