@@ -10,7 +10,7 @@
 #include "ubd_parse.h"
 
 #define NO_UNIT	"expected a device, 0 to 15 or a to p, behind \"ubd\""
-#define NO_FLAG	"expected '=' or a flag, once: R S c d t L V0 V3 V4 " \
+#define NO_FLAG	"expected '=' or a flag, once: A R S c d t L V0 V3 V4 " \
 		"C<n> H<n> S<n> M<n> Ma P<n> B<n>"
 #define NO_SIGN	"expected '=' and a file"
 #define NO_FILE	"expected a file behind '='"
@@ -118,6 +118,9 @@ static const struct {
 	{ "0d=f", { .raw = true } },
 	{ "0t=f", { .no_trim = true } },
 	{ "0L=f", { .keep_link = true } },
+	{ "0A=f", { .direct = true } },
+	{ "0AM8V4=f", { .direct = true, .index_mib = 8, .version = 4,
+			.version_given = true } },
 	{ "0V0=f", { .raw = true, .version_given = true } },
 	{ "0V3=f", { .version = 3, .version_given = true } },
 	{ "0SV4=f", { .durable = true, .version = 4, .version_given = true } },

@@ -42,10 +42,21 @@ struct ubd_open {
  */
 int ubd_host_start(uint32_t options, const char *record);
 
-/* ubd_engine_lock held: carry out; hand over what was gathered; call done(). */
+/**
+ * ubd_host_start_direct() - start the back end of devices with flag A
+ *
+ * Once, after ubd_host_start(). Return: as there; without it such devices are
+ * like others.
+ */
+int ubd_host_start_direct(void);
+
+/* ubd_engine_lock held: carry out; hand over what was gathered. */
 int ubd_host_submit(struct io_desc *desc);
 void ubd_host_kick(void);
+
+/* The same: call done() of what that back end has completed. */
 void ubd_host_collect(void);
+void ubd_host_collect_direct(void);
 
 /* One line to the host's administrator, whom alone paths concern. */
 void ubd_host_say(const char *line);

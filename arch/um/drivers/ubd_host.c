@@ -4,7 +4,8 @@
  * finds in struct cow_env when it runs inside a guest's kernel.
  *
  * Invariants:
- *  - One back end serves all devices.
+ *  - One back end serves all devices, but those with flag A, which share a
+ *    second one.
  *  - What the engine allocates is mapped: its threads must not call malloc(),
  *    which here is the guest kernel's.
  *  - Lines with names and sizes of host files go to the host's stderr, and
@@ -26,6 +27,9 @@
 #define IO_THREADS	16u
 
 static struct io_backend *backend;
+static struct io_backend *direct;	/* of devices with flag A */
+static uint32_t inline_flags;
+static bool recorded;
 
 static struct cow_env env = {
 	.io = &cow_io_sync,
@@ -50,15 +54,14 @@ void ubd_host_say(const char *line)
 
 static int start(uint32_t options)
 {
-	unsigned int flags = options & UBD_NOINLINE ? IO_NO_INLINE : 0;
-
+	inline_flags = options & UBD_NOINLINE ? IO_NO_INLINE : 0;
 	if (!(options & UBD_THREADS)) {
-		if (!io_rings_start(&backend, CALL_THREADS, flags))
+		if (!io_rings_start(&backend, CALL_THREADS, inline_flags))
 			return 0;
 		if (options & UBD_URING)
 			ubd_host_say("the host does not allow io_uring, using threads");
 	}
-	return io_threads_start(&backend, IO_THREADS, flags);
+	return io_threads_start(&backend, IO_THREADS, inline_flags);
 }
 
 static void start_record(const char *path)
@@ -66,12 +69,48 @@ static void start_record(const char *path)
 	static struct cow_error err;
 	int ret = io_record_start(&backend, path, ubd_host_say);
 
+	recorded = !ret;
 	if (!ret)
 		return;
 	snprintf(err.text, sizeof(err.text),
 		 "%s: nothing is recorded: %s; name a new file", path,
 		 strerrordesc_np(-ret));
 	ubd_host_say(err.text);
+}
+
+static int start_direct(void)
+{
+	struct io_backend *be;
+	int ret = io_aio_start(&be, IO_THREADS, inline_flags);
+
+	if (ret)
+		return ret;
+	if (recorded)
+		ret = io_record_share(&be, backend);
+	if (ret) {
+		be->stop(be);
+		return ret;
+	}
+	direct = be;
+	return be->fd;
+}
+
+int ubd_host_start_direct(void)
+{
+	static struct cow_error err;
+	int ret;
+
+	/* Without a back end that completes later there is no waiting for it. */
+	if (!backend)
+		return -EOPNOTSUPP;
+	ret = start_direct();
+	if (ret < 0) {
+		snprintf(err.text, sizeof(err.text),
+			 "flag A has no effect: the host refuses asynchronous I/O: %s; raise fs.aio-max-nr",
+			 strerrordesc_np(-ret));
+		ubd_host_say(err.text);
+	}
+	return ret;
 }
 
 int ubd_host_start(uint32_t options, const char *record)
@@ -95,12 +134,19 @@ int ubd_host_submit(struct io_desc *desc)
 void ubd_host_kick(void)
 {
 	env.io->kick(env.ctx);
+	if (direct)
+		direct->ops.kick(direct);
 }
 
 void ubd_host_collect(void)
 {
 	if (backend)
 		backend->collect(backend);
+}
+
+void ubd_host_collect_direct(void)
+{
+	direct->collect(direct);
 }
 
 int ubd_host_open(void *arg)
@@ -110,6 +156,10 @@ int ubd_host_open(void *arg)
 
 	own.index_bytes = (size_t)open->index_mib << 20;
 	own.index_all = open->index_all;
+	if (open->args.direct) {
+		own.io = &direct->ops;
+		own.ctx = direct;
+	}
 	return common_open(&own, &open->args, &open->file, &open->err);
 }
 

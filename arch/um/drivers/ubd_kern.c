@@ -536,6 +536,8 @@ __uml_help(ubd_setup,
 	   "      d, V0 the file, or with two files the second, is raw data, whatever it\n"
 	   "            looks like\n"
 	   "      t     no discard\n"
+	   "      A     past the host's cache (libaio, O_DIRECT) to each file whose\n"
+	   "            layout and file system allow it\n"
 	   "      V3, V4  version of a new COW file\n"
 	   "      L     a new COW file names the second file as it is given here, a\n"
 	   "            symbolic link too\n"
@@ -657,6 +659,36 @@ static u32 ubd_index_limit(void)
 	return totalram_pages() >> (20 - PAGE_SHIFT) >> 2;
 }
 
+static irqreturn_t ubd_direct_interrupt(int irq, void *arg)
+{
+	unsigned long flags = ubd_enter();
+
+	ubd_host_collect_direct();
+	ubd_leave(flags);
+	return IRQ_HANDLED;
+}
+
+/*
+ * The back end of flag A, when the first such device comes. Here and not on a
+ * helper thread, since threads are started with memory of the guest's kernel.
+ */
+static bool ubd_start_direct(void)
+{
+	static enum { UNTRIED, STARTED, REFUSED } state;
+	int ret;
+
+	lockdep_assert_held(&ubd_mutex);
+	if (state == UNTRIED) {
+		ret = ubd_host_start_direct();
+		if (ret >= 0)
+			ret = um_request_irq(UM_IRQ_ALLOC, ret, IRQ_READ,
+					     ubd_direct_interrupt, 0, "ubd-aio",
+					     ubd_devices);
+		state = ret < 0 ? REFUSED : STARTED;
+	}
+	return state == STARTED;
+}
+
 static int ubd_open(struct ubd *dev, struct cow_error *err)
 {
 	const struct ubd_config *config = &dev->config;
@@ -681,6 +713,7 @@ static int ubd_open(struct ubd *dev, struct cow_error *err)
 		.sector_size = config->sector_size,
 		.lock_retry_ms = UBD_LOCK_RETRY,
 	};
+	open->args.direct = config->direct && ubd_start_direct();
 	open->index_mib = config->index_mib;
 	if (config->index_mib == UBD_INDEX_ALL) {
 		open->index_all = true;

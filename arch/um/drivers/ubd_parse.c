@@ -44,7 +44,7 @@ static int parse_name(const char *name)
 /* ---- boot arguments ---------------------------------------------------- */
 
 #define NO_FLAG \
-	"expected '=' or a flag, once: R S c d t L V0 V3 V4 C<n> H<n> S<n> M<n> Ma P<n> B<n>"
+	"expected '=' or a flag, once: A R S c d t L V0 V3 V4 C<n> H<n> S<n> M<n> Ma P<n> B<n>"
 
 /* A number from 1 to @max, said once. */
 static const char *parse_number(const char *text, uint32_t max,
@@ -99,6 +99,8 @@ static bool *plain_flag(struct ubd_config *config, char flag)
 		return &config->no_trim;
 	case 'L':
 		return &config->keep_link;
+	case 'A':
+		return &config->direct;
 	}
 	return NULL;
 }

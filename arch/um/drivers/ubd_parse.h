@@ -43,6 +43,7 @@ struct ubd_options {
  *	for
  * @padding: of a V3 file to create; 0: not asked for
  * @sector_size: that the guest sees; 0: not asked for
+ * @direct: flag A: past the host's cache, by libaio
  */
 struct ubd_config {
 	char *text;
@@ -55,6 +56,7 @@ struct ubd_config {
 	bool unlocked;
 	bool no_trim;
 	bool keep_link;
+	bool direct;
 	bool version_given;
 	unsigned int version;
 	struct cow_geometry geometry;
