@@ -216,31 +216,51 @@ int rig_merge(struct rig *rig, struct common_file *file, bool force,
 	return ret;
 }
 
-static char dir[256];
+enum { IN_MEMORY, ON_DISK, DIRS };
 
-static void remove_dir(void)
+static char dirs[DIRS][256];
+
+static void remove_dirs(void)
 {
-	char cmd[300];
+	char cmd[sizeof(dirs[0]) + 16];
+	int i;
 
-	snprintf(cmd, sizeof(cmd), "rm -rf '%s'", dir);
-	if (system(cmd))
-		fprintf(stderr, "%s stays\n", dir);
+	for (i = 0; i < DIRS; i++) {
+		snprintf(cmd, sizeof(cmd), "rm -rf '%.255s'", dirs[i]);
+		if (dirs[i][0] && system(cmd))
+			fprintf(stderr, "%s stays\n", dirs[i]);
+	}
+}
+
+static const char *dir_in(int which, const char *base)
+{
+	char *dir = dirs[which];
+
+	if (dir[0])
+		return dir;
+	snprintf(dir, sizeof(dirs[which]), "%s/moo-test.XXXXXX", base);
+	if (!mkdtemp(dir)) {
+		perror(dir);
+		exit(1);
+	}
+	if (!dirs[!which][0])
+		atexit(remove_dirs);
+	return dir;
 }
 
 const char *rig_dir(void)
 {
 	const char *base = getenv("TMPDIR");
 
-	if (dir[0])
-		return dir;
 	/* Memory where there is some: these tests sync thousands of times. */
 	if (!base)
 		base = access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm";
-	snprintf(dir, sizeof(dir), "%s/moo-test.XXXXXX", base);
-	if (!mkdtemp(dir)) {
-		perror(dir);
-		exit(1);
-	}
-	atexit(remove_dir);
-	return dir;
+	return dir_in(IN_MEMORY, base);
+}
+
+const char *rig_disk_dir(void)
+{
+	const char *base = getenv("DISKDIR");
+
+	return dir_in(ON_DISK, base ? base : "/var/tmp");
 }

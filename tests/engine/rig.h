@@ -53,4 +53,7 @@ int rig_merge(struct rig *rig, struct common_file *file, bool force,
 /* A directory for this program's files, made once and removed at exit. */
 const char *rig_dir(void);
 
+/* Another one, in DISKDIR or /var/tmp, which hardly lies in memory. */
+const char *rig_disk_dir(void);
+
 #endif

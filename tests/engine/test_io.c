@@ -567,6 +567,17 @@ static void use_rings(const char *name, unsigned int flags)
 		ok(true, "%s # SKIP the host says %s", name, strerror(-ret));
 }
 
+static void use_aio(const char *name, unsigned int flags)
+{
+	struct io_backend *be;
+	int ret = io_aio_start(&be, 4, flags);
+
+	if (!ret)
+		use(name, be);
+	else
+		ok(true, "%s # SKIP the host says %s", name, strerror(-ret));
+}
+
 static void test_in(const char *where)
 {
 	snprintf(dir, sizeof(dir), "%s/test_io.XXXXXX", where);
@@ -585,6 +596,8 @@ static void test_in(const char *where)
 	use_threads("threads, nothing inline", IO_NO_INLINE);
 	use_rings("io_uring", 0);
 	use_rings("io_uring, nothing inline", IO_NO_INLINE);
+	use_aio("libaio", 0);
+	use_aio("libaio, nothing inline", IO_NO_INLINE);
 	is(rmdir(dir), 0, "nothing was left behind");
 }
 

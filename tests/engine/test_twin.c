@@ -4,7 +4,8 @@
  * merges and reopens, compared byte for byte with a plain array.
  *
  * SEQUENCES=n sets how many sequences run, SEED=n which ones; a failure prints
- * the seed of its own sequence, and SEQUENCES=1 SEED=that plays it again.
+ * the seed of its own sequence, and SEQUENCES=1 SEED=that plays it again. Every
+ * other sequence asks for direct I/O, with DIRECT=1 all of them do.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +26,7 @@
 struct flight {
 	struct common_io io;
 	struct cow_vec vec[4];
+	uint8_t *mem;
 	uint8_t *buf;
 	bool busy;
 	bool over;
@@ -42,6 +44,7 @@ struct world {
 	uint64_t size;		/* of the device */
 	char boot[300];
 	char boot_parent[300];
+	bool direct;
 	uint8_t *twin;
 	uint8_t *scratch;
 	struct frozen frozen[MAX_LAYERS];
@@ -109,6 +112,7 @@ static int open_chain(struct world *w)
 		.name = w->boot,
 		.parent = w->boot_parent[0] ? w->boot_parent : NULL,
 		.create = true,
+		.direct = w->direct,
 	};
 	struct cow_error err = { "" };
 	bool async = w->rig.async;
@@ -530,6 +534,7 @@ static bool sequence(struct world *w, uint64_t seed)
 	build(w);
 	w->rig.async = pick(w, 3);
 	w->rig.inline_percent = pick(w, 100);
+	w->direct = pick(w, 2) || getenv("DIRECT");
 	if (!w->failure && !open_chain(w)) {
 		for (steps = 5 + pick(w, 60); steps && !w->failure; steps--)
 			one_step(w);
@@ -564,6 +569,13 @@ static bool sequence(struct world *w, uint64_t seed)
 	return !w->failure;
 }
 
+/* Every fourth is not where direct I/O wants it. */
+static void give_buffer(struct flight *f, unsigned int n)
+{
+	f->mem = aligned_alloc(4096, 2048 * 512 + 4096);
+	f->buf = f->mem + (n % 4 ? 0 : 8);
+}
+
 int main(void)
 {
 	static struct world w;
@@ -577,7 +589,7 @@ int main(void)
 	for (i = 0; i < MAX_LAYERS; i++)
 		w.frozen[i].content = malloc(MAX_DISK);
 	for (i = 0; i < MAX_FLIGHT; i++)
-		w.flight[i].buf = malloc(2048 * 512);
+		give_buffer(&w.flight[i], i);
 	for (i = 0; i < n && good == i; i++) {
 		good += sequence(&w, seed);
 		if (n > 1)
@@ -589,6 +601,6 @@ int main(void)
 	for (i = 0; i < MAX_LAYERS; i++)
 		free(w.frozen[i].content);
 	for (i = 0; i < MAX_FLIGHT; i++)
-		free(w.flight[i].buf);
+		free(w.flight[i].mem);
 	return plan_done();
 }

@@ -5,13 +5,12 @@
  * Duty: to look at a layer's layout, to open the second descriptor, and to say
  * so where that can not be. May block.
  *
- * Invariants: a page that is written past the host's cache is not written through
- * it at the same time, or the host may bring the old bytes back. So a layer that
- * is direct is so for all that a chain at work does: data, copies of a merge, index
- * pages, bitmaps, header slots. What may block goes through the cache, but it
- * writes pages only that nothing else writes (names, the first page of a V1 to V3
- * file), or while nothing else writes them (header slots of a layer at rest, free
- * blocks that keep the list of themselves), and syncs them.
+ * Invariants: a page that is written past the host's cache must not be dirty in
+ * it, or the host may bring the old bytes back. So a direct layer is written by
+ * its second descriptor only, from when the chain is at work until it is closed:
+ * data, copies of a merge, index pages, bitmaps, header slots, names and lists of
+ * free blocks. What is read through the cache (headers, by whoever may block) is
+ * clean there, and the host drops it when it is written past it.
  */
 #include "engine.h"
 #include "layer.h"

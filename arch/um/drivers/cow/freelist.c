@@ -48,7 +48,7 @@ static int store_page(struct layer *layer, struct cow_disk_page *page,
 	}
 	cow_page_seal(page, layer->hdr.v4.uuid, COW_LIST_LEVEL, index, block,
 		      layer->hdr.v4.generation + 1);
-	ret = env->io->pwrite(env->ctx, layer->fd, page, sizeof(*page),
+	ret = env->io->pwrite(env->ctx, cow_data_fd(layer), page, sizeof(*page),
 			      block << COW_BLOCK_SHIFT);
 	*next = block;
 	return ret;
@@ -70,7 +70,7 @@ int cow_free_store(struct layer *layer)
 		ret = store_page(layer, page, index++, &next);
 	env->free(page, sizeof(*page));
 	if (!ret)
-		ret = env->io->sync(env->ctx, layer->fd);
+		ret = env->io->sync(env->ctx, cow_data_fd(layer));
 	if (!ret)
 		layer->hdr.v4.free_list = next;
 	return ret;
@@ -84,7 +84,7 @@ static int load_page(struct layer *layer, struct cow_disk_page *page,
 	const struct cow_env *env = &layer->chain->env;
 	int64_t got;
 
-	got = env->io->pread(env->ctx, layer->fd, page, sizeof(*page),
+	got = env->io->pread(env->ctx, cow_data_fd(layer), page, sizeof(*page),
 			     block << COW_BLOCK_SHIFT);
 	if (got < (int64_t)sizeof(*page))
 		return got < 0 ? (int)got : -EBADMSG;
@@ -187,7 +187,7 @@ void cow_free_close(struct layer *layer)
 	if (v4.owned > layer->sectors)
 		v4.owned = layer->sectors;
 	/* Should that fail, the older slot stands and the blocks have leaked */
-	ret = cow_v4_put_slot(env, layer->fd, &v4);
+	ret = cow_v4_put_slot(env, cow_data_fd(layer), &v4);
 	if (ret)
 		layer->failed = ret;
 }

@@ -75,20 +75,33 @@ static uint64_t mtime_place(const struct cow_header *hdr)
 	return offsetof(struct cow_disk_v3, mtime);
 }
 
+/* A whole sector, since the layer may be past the host's cache. */
+static int forget_time(const struct layer *top)
+{
+	uint8_t buf[COW_SECTOR_SIZE] __attribute__((aligned(COW_SECTOR_SIZE)));
+	const struct cow_env *env = &top->chain->env;
+	int fd = cow_data_fd(top);
+	int64_t got;
+
+	got = env->io->pread(env->ctx, fd, buf, sizeof(buf), 0);
+	if (got < (int64_t)sizeof(buf))
+		return got < 0 ? (int)got : -EIO;
+	memset(buf + mtime_place(&top->hdr), 0, sizeof(uint32_t));
+	return env->io->pwrite(env->ctx, fd, buf, sizeof(buf), 0);
+}
+
 /* The record first, since it keeps what the header is about to lose. */
 static int mark_call(void *arg)
 {
 	struct merge *merge = merge_of(arg);
 	const struct cow_env *env = &merge->work.chain->env;
-	const uint32_t never = 0;
 	struct layer *top = merge->top;
 	int ret;
 
 	ret = cow_record_store(env, top->fd, top->path, &merge->record);
 	if (!ret)
-		ret = env->io->pwrite(env->ctx, top->fd, &never, sizeof(never),
-				      mtime_place(&top->hdr));
-	return ret ? ret : cow_sync_now(env, top->fd);
+		ret = forget_time(top);
+	return ret ? ret : cow_sync_now(env, cow_data_fd(top));
 }
 
 static int mark_empty_call(void *arg)
@@ -119,9 +132,9 @@ static int shrink_call(void *arg)
 	v4->root = 0;
 	v4->owned = 0;
 	v4->end = COW_V4_FIRST_BLOCK;
-	ret = cow_v4_put_slot(env, merge->top->fd, v4);
+	ret = cow_v4_put_slot(env, cow_data_fd(merge->top), v4);
 	if (!ret)
-		ret = env->io->truncate(env->ctx, merge->top->fd,
+		ret = env->io->truncate(env->ctx, cow_data_fd(merge->top),
 					(uint64_t)COW_V4_FIRST_BLOCK <<
 					COW_BLOCK_SHIFT);
 	return ret;

@@ -248,12 +248,28 @@ int cow_v4_name(const struct cow_env *env, int fd,
 	return 0;
 }
 
+/* Whole sectors, since @fd may be past the host's cache. */
+static int write_name(const struct cow_env *env, int fd, unsigned int block,
+		      const char *name, size_t len)
+{
+	const size_t unit = COW_SECTOR_SIZE;
+	char *buf = env->alloc(COW_BLOCK_SIZE);
+	int err;
+
+	if (!buf)
+		return -ENOMEM;
+	memcpy(buf, name, len);
+	err = env->io->pwrite(env->ctx, fd, buf, (len + unit - 1) / unit * unit,
+			      (uint64_t)block << COW_BLOCK_SHIFT);
+	env->free(buf, COW_BLOCK_SIZE);
+	return err ? err : cow_sync_now(env, fd);
+}
+
 int cow_v4_put_name(const struct cow_env *env, int fd, unsigned int block,
 		    const struct cow_disk_name *old, const char *name,
 		    struct cow_disk_name *ref)
 {
 	size_t len = strlen(name);
-	int err;
 
 	memset(ref, 0, sizeof(*ref));
 	if (!len)
@@ -264,15 +280,13 @@ int cow_v4_put_name(const struct cow_env *env, int fd, unsigned int block,
 	ref->copy = old->len || old->crc ? !old->copy : 0;
 	ref->len = len;
 	ref->crc = cow_crc32c(0, name, len);
-	err = env->io->pwrite(env->ctx, fd, name, len,
-			      (uint64_t)(block + ref->copy) << COW_BLOCK_SHIFT);
-	return err ? err : cow_sync_now(env, fd);
+	return write_name(env, fd, block + ref->copy, name, len);
 }
 
 int cow_v4_put_slot(const struct cow_env *env, int fd,
 		    const struct cow_disk_v4 *v4)
 {
-	uint8_t buf[COW_SECTOR_SIZE];
+	uint8_t buf[COW_SECTOR_SIZE] __attribute__((aligned(COW_SECTOR_SIZE)));
 	int err;
 
 	cow_v4_emit(v4, buf);

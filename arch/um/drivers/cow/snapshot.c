@@ -101,7 +101,7 @@ static int identify_call(void *arg)
 		return 0;
 	}
 	/* The time that the new layer will name must not be lost by a crash. */
-	ret = cow_sync_now(env, snap->old->fd);
+	ret = cow_sync_now(env, cow_data_fd(snap->old));
 	return ret ? ret : env->io->stat(env->ctx, snap->old->fd,
 					 &snap->frozen);
 }
@@ -408,7 +408,8 @@ static int prepare_link(struct snapshot *snap)
 	struct layer *old = snap->old;
 
 	if (old->hdr.format == COW_V4)
-		return cow_v4_put_name(env, old->fd, COW_V4_SUCCESSOR_BLOCK,
+		return cow_v4_put_name(env, cow_data_fd(old),
+				       COW_V4_SUCCESSOR_BLOCK,
 				       &old->hdr.v4.successor, snap->name,
 				       &snap->link);
 	return store_record(snap, COW_IS_PROVISIONAL);
