@@ -179,8 +179,8 @@ start_round()
 			echo point loaded
 			echo wait
 		}
-	} | start "r$i" "ubd=$backend" "ubd0=$fs.cow,$fs.img" \
-		ubd1=plain.cow,plain.img
+	} | start "r$i" "ubd=$backend" "ubd0$flag=$fs.cow,$fs.img" \
+		"ubd1$flag=plain.cow,plain.img"
 }
 
 # ---- commands ----
@@ -299,7 +299,7 @@ commands()
 failed()
 {
 	ok 1 "round $i ($fs): $1"
-	diag "KILL_SEED=$KILL_SEED, seed of the round $seed, $backend, $begun"
+	diag "KILL_SEED=$KILL_SEED, seed of the round $seed, $backend $flag, $begun"
 	show "r$i"
 	for f in share/ended share/fsck share/fio.verify share/fio.load answer \
 		settle.log; do
@@ -346,6 +346,9 @@ round()
 	1) backend=threads,noinline ;;
 	2) backend=uring ;;
 	esac
+	# Asynchronous or not.
+	flag=A
+	[ $((seed % 2)) -eq 0 ] || flag=
 	fs=$(fs_of "$i")
 	start_round
 	verified || {
