@@ -6,7 +6,7 @@
 # With threads, and nothing done in the guest's context, the record holds the
 # same operations as a library sees that is preloaded to the machine. With
 # io_uring, which no library sees, the record is replayed onto copies of the
-# files, and makes of them the same bytes.
+# files, and makes of them the same bytes; and so with libaio beside it (flag A).
 . "${0%/*}/lib.sh"
 ours_only
 need uml_mconsole mkfs.ext4 fio fallocate getfattr
@@ -52,11 +52,12 @@ make_disks()
 }
 
 # One device with a file system, one with sectors; each is a V3 file at first
+flag=
 run_guest()
 {
 	forget_points
-	start "$@" ubd0=disks/fs.cow,disks/fs.img ubd1=disks/old.cow \
-		<<'EOF'
+	start "$@" "ubd0$flag=disks/fs.cow,disks/fs.img" \
+		"ubd1$flag=disks/old.cow" <<'EOF'
 mount -t ext4 -o discard /dev/ubda /mnt/a
 work()
 {
@@ -177,26 +178,46 @@ else
 	skip "no tmpfs can be mounted here"
 fi
 
-# ---- io_uring: does the record make the same files? ----
+# ---- io_uring, libaio: does the record make the same files? ----
 
-rm -rf disks
-cp -a before disks
-run_guest uring "ubd=uring,record=$T/uring.rec"
-run_commands uring
-ended_well uring "the guest worked, on io_uring"
+# replay WHAT: the record WHAT.rec, onto what the disks were at first
+replay()
+{
+	cp -a before "$1.disks"
+	holds "$1: the record can be replayed" iorec replay "$1.rec" "$1.disks"
+	diag "$(cat said)"
+	is "$(ls -A "$1.disks")" "$(ls -A disks)" "to the same files"
+	for file in disks/*; do
+		file=${file#disks/}
+		holds "$file: the same bytes" cmp "disks/$file" "$1.disks/$file"
+		is "$(getfattr -d -e hex "$1.disks/$file" | sed 1d)" \
+			"$(getfattr -d -e hex "disks/$file" | sed 1d)" \
+			"$file: the same attribute"
+	done
+}
+
+# recorded WHAT OPTION: a machine that writes down the record WHAT.rec
+recorded()
+{
+	rm -rf disks
+	cp -a before disks
+	run_guest "$1" "ubd=$2record=$T/$1.rec"
+	run_commands "$1"
+	ended_well "$1" "the guest worked, on $1"
+	is "$(grep -c '^OK' answers)" 8 "snapshots were taken, and merged"
+}
+
+recorded uring uring,
 if grep -q 'does not allow io_uring' uring.host; then
 	skip "the host has no io_uring"
-	finish
+else
+	replay uring
 fi
-is "$(grep -c '^OK' answers)" 8 "snapshots were taken, and merged"
-holds "the record can be replayed" iorec replay uring.rec before
-diag "$(cat said)"
-is "$(ls -A before)" "$(ls -A disks)" "to the same files"
-for file in disks/*; do
-	file=${file#disks/}
-	holds "$file: the same bytes" cmp "disks/$file" "before/$file"
-	is "$(getfattr -d -e hex "before/$file" | sed 1d)" \
-		"$(getfattr -d -e hex "disks/$file" | sed 1d)" \
-		"$file: the same attribute"
-done
+flag=A
+recorded libaio ""
+if grep -q 'flag A has no effect' libaio.host; then
+	skip "the host has no libaio"
+else
+	replay libaio
+fi
 finish

@@ -620,6 +620,7 @@ int stand_open(struct stand *stand)
 		.name = name,
 		.parent = stand->layout->made ? parent : NULL,
 		.create = true,
+		.direct = stand->layout->direct,
 	};
 	struct cow_error err = { "" };
 	bool async = stand->host.rig.async;

@@ -42,6 +42,7 @@ enum victim {
  * @stopped: its merge was begun, and came to a half
  * @alias: it was merged and kept
  * @made: the device has two names, and the first one's file is to be made
+ * @direct: past the host's cache
  */
 struct layout {
 	const char *name;
@@ -51,6 +52,7 @@ struct layout {
 	bool stopped;
 	bool alias;
 	bool made;
+	bool direct;
 };
 
 struct stand_flight {

@@ -14,6 +14,7 @@ static const struct layout layouts[] = {
 	{ .name = "V4", .version = { 4 } },
 	{ .name = "V4 on V3", .version = { 3, 4 } },
 	{ .name = "V4 on V4", .version = { 4, 4 } },
+	{ .name = "V4 on V3, direct", .version = { 3, 4 }, .direct = true },
 };
 
 static void run(struct stand *stand)

@@ -12,6 +12,7 @@ static const struct layout layouts[] = {
 	{ .name = "on V3 on raw", .snapshot = true, .delta = 3 },
 	{ .name = "V3", .version = { 3 } },
 	{ .name = "V4", .version = { 4 } },
+	{ .name = "V4, direct", .version = { 4 }, .direct = true },
 	{ .name = "V4 on V3", .version = { 3, 4 } },
 	{ .name = "an alias", .version = { 4 }, .snapshot = true,
 	  .alias = true },

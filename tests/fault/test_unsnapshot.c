@@ -14,6 +14,8 @@ static const struct layout layouts[] = {
 	{ .name = "V4 on V2", .version = { 2 }, .snapshot = true },
 	{ .name = "V4 on V3", .version = { 3 }, .snapshot = true },
 	{ .name = "V4 on V4", .version = { 4 }, .snapshot = true },
+	{ .name = "V4 on V3, direct", .version = { 3 }, .snapshot = true,
+	  .direct = true },
 	{ .name = "half of V4 on V3", .version = { 3 }, .snapshot = true,
 	  .stopped = true },
 };
