@@ -45,7 +45,7 @@ build()
 		esac
 	done
 	# shellcheck disable=SC2086
-	"$CC" -o "$dir/search" $objects -luring -lpthread
+	"$CC" -o "$dir/search" $objects -luring -laio -lpthread
 }
 
 # caught NAME PATCH: the search ends with a violation of a promise

@@ -42,7 +42,7 @@ fi
 perl tests/golden/make.pl "$work/golden" / >/dev/null
 rm -f "$work"/golden/*.raw "$work"/golden/*.expect
 # The first byte says to whom the rest is said, see fuzz_line.c.
-printf '\0000rsV4C9H8S7=a.cow,b.img,serial' >"$work/lines/device"
+printf '\0000rsAV4C9H8S7=a.cow,b.img,serial' >"$work/lines/device"
 printf '\001sync,threads,record=f' >"$work/lines/options"
 printf '\002ubda=f' >"$work/lines/snapshot"
 printf '\003ubd15 nowait delete force' >"$work/lines/unsnapshot"
@@ -107,7 +107,7 @@ target()
 	# shellcheck disable=SC2046
 	$cc -fsanitize=fuzzer,address,undefined -o "$work/$name" \
 		$(objects "tests/fuzz/fuzz_$name.c" tests/fuzz/fix.c "$@") \
-		-luring -lpthread
+		-luring -laio -lpthread
 	"run_$fuzzer" "$name" "$seeds" >"$work/$name.log" 2>&1 &
 	echo $! >"$work/$name.pid"
 }

@@ -43,10 +43,11 @@ static int put_number(char *to, char flag, uint32_t number)
 static void put_config(char *to, unsigned int unit,
 		       const struct ubd_config *config)
 {
-	to += sprintf(to, "%u%s%s%s%s%s%s", unit,
+	to += sprintf(to, "%u%s%s%s%s%s%s%s", unit,
 		      config->read_only ? "r" : "", config->durable ? "s" : "",
 		      config->unlocked ? "c" : "", config->raw ? "d" : "",
-		      config->no_trim ? "t" : "", config->keep_link ? "L" : "");
+		      config->no_trim ? "t" : "", config->keep_link ? "L" : "",
+		      config->direct ? "A" : "");
 	if (config->version_given)
 		to += sprintf(to, "V%u", config->version);
 	to += put_number(to, 'C', config->geometry.cylinders);
@@ -76,6 +77,7 @@ static void same_config(const struct ubd_config *one,
 	     one->unlocked == other->unlocked &&
 	     one->no_trim == other->no_trim &&
 	     one->keep_link == other->keep_link &&
+	     one->direct == other->direct &&
 	     one->version_given == other->version_given &&
 	     one->version == other->version &&
 	     one->index_mib == other->index_mib &&

@@ -75,19 +75,30 @@ static uint64_t mtime_place(const struct cow_header *hdr)
 	return offsetof(struct cow_disk_v3, mtime);
 }
 
-/* A whole sector, since the layer may be past the host's cache. */
-static int forget_time(const struct layer *top)
+/* A direct layer is V3, whose first sector is the header's alone. */
+static int forget_time_direct(const struct layer *top)
 {
 	uint8_t buf[COW_SECTOR_SIZE] __attribute__((aligned(COW_SECTOR_SIZE)));
 	const struct cow_env *env = &top->chain->env;
-	int fd = cow_data_fd(top);
 	int64_t got;
 
-	got = env->io->pread(env->ctx, fd, buf, sizeof(buf), 0);
+	got = env->io->pread(env->ctx, top->direct_fd, buf, sizeof(buf), 0);
 	if (got < (int64_t)sizeof(buf))
 		return got < 0 ? (int)got : -EIO;
 	memset(buf + mtime_place(&top->hdr), 0, sizeof(uint32_t));
-	return env->io->pwrite(env->ctx, fd, buf, sizeof(buf), 0);
+	return env->io->pwrite(env->ctx, top->direct_fd, buf, sizeof(buf), 0);
+}
+
+/* In V1, the bitmap may be written in the same sector meanwhile. */
+static int forget_time(const struct layer *top)
+{
+	const struct cow_env *env = &top->chain->env;
+	const uint32_t never = 0;
+
+	if (cow_is_direct(top))
+		return forget_time_direct(top);
+	return env->io->pwrite(env->ctx, top->fd, &never, sizeof(never),
+			       mtime_place(&top->hdr));
 }
 
 /* The record first, since it keeps what the header is about to lose. */
