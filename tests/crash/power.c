@@ -145,6 +145,7 @@ static void inherit(struct world *to, struct world *from, struct vdisk *disk)
 	to->check_percent = from->check_percent;
 	to->two_names = from->two_names;
 	to->durable = from->durable;
+	to->direct = from->direct;
 	to->names = from->names;
 	strcpy(to->boot, from->boot);
 	strcpy(to->boot_parent, from->boot_parent);

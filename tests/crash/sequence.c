@@ -30,21 +30,24 @@ struct layer_kind {
 struct chain_kind {
 	const char *name;
 	unsigned int sectors;
+	bool direct;		/* past the host's cache */
 	struct layer_kind layer[2];
 };
 
 static const struct chain_kind chains[] = {
-	{ "raw", SECTORS, { } },
-	{ "V1be", 48, { { .version = 1 } } },
-	{ "V1le", 48, { { .version = 1, .little_endian = true } } },
-	{ "V2", 48, { { .version = 2 } } },
-	{ "V3", SECTORS, { { .version = 3 } } },
-	{ "V3broken", SECTORS, { { .version = 3, .broken = true } } },
-	{ "V4", SECTORS, { { .version = 4 } } },
-	{ "V4-V3", SECTORS, { { .version = 3 }, { .version = 4 } } },
-	{ "V4-V4", SECTORS, { { .version = 4 }, { .version = 4 } } },
-	{ "disk", SECTORS, { { .version = 4, .disk = true } } },
-	{ "V4-disk", SECTORS, { { .version = 4, .disk = true }, { .version = 4 } } },
+	{ "raw", SECTORS, false, { } },
+	{ "V1be", 48, false, { { .version = 1 } } },
+	{ "V1le", 48, false, { { .version = 1, .little_endian = true } } },
+	{ "V2", 48, false, { { .version = 2 } } },
+	{ "V3", SECTORS, false, { { .version = 3 } } },
+	{ "V3broken", SECTORS, false, { { .version = 3, .broken = true } } },
+	{ "V4", SECTORS, false, { { .version = 4 } } },
+	{ "V4-V3", SECTORS, false, { { .version = 3 }, { .version = 4 } } },
+	{ "V4-V4", SECTORS, false, { { .version = 4 }, { .version = 4 } } },
+	{ "disk", SECTORS, false, { { .version = 4, .disk = true } } },
+	{ "V4-disk", SECTORS, false, { { .version = 4, .disk = true }, { .version = 4 } } },
+	{ "V3-direct", SECTORS, true, { { .version = 3 } } },
+	{ "V4-V3-direct", SECTORS, true, { { .version = 3 }, { .version = 4 } } },
 };
 
 unsigned int sequence_chains(void)
@@ -185,6 +188,7 @@ void sequence_run(struct run *run, const struct sequence *seq,
 	struct world *w = world_new(run, SEED);
 
 	w->sectors = kind->sectors;
+	w->direct = kind->direct;
 	w->check_percent = 10;
 	vdisk_grain(w->disk, seq->grain);
 	oracle_init(&w->oracle, w->sectors, 1, NULL);

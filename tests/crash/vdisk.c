@@ -256,10 +256,36 @@ static struct file *file_of(const struct vdisk *disk, int fd)
 	return disk->fd[fd].file;
 }
 
+static bool is_direct(const struct vdisk *disk, int fd)
+{
+	return disk->fd[fd].flags & IO_OPEN_DIRECT;
+}
+
+/* What is open past the host's cache must not be written through it. */
+static bool writes_agree(const struct vdisk *disk, int fd)
+{
+	int i;
+
+	for (i = 0; i < MAX_FDS; i++) {
+		if (disk->fd[i].file == disk->fd[fd].file && is_direct(disk, i) &&
+		    !is_direct(disk, fd))
+			return false;
+	}
+	return true;
+}
+
 static struct file *writable(const struct vdisk *disk, int fd)
 {
 	assert(disk->fd[fd].flags & IO_OPEN_WRITE);
+	assert(writes_agree(disk, fd));
 	return file_of(disk, fd);
+}
+
+/* Past the host's cache all is told in sectors. */
+static void check_units(const struct vdisk *disk, int fd, uint64_t off,
+			uint64_t len)
+{
+	assert(!is_direct(disk, fd) || !((off | len) % COW_SECTOR_SIZE));
 }
 
 static int new_fd(struct vdisk *disk, struct file *file, unsigned int flags)
@@ -524,6 +550,8 @@ static int64_t do_transfer(struct vdisk *disk, const struct io_desc *desc)
 	uint8_t *buf = malloc(desc->len);
 	int64_t got = desc->len;
 
+	assert(desc->direct == is_direct(disk, desc->fd));
+	check_units(disk, desc->fd, desc->offset, desc->len);
 	if (desc->op == IO_READ) {
 		got = read_file(file_of(disk, desc->fd), buf, desc->len,
 				desc->offset);
@@ -541,6 +569,8 @@ static int64_t do_copy(struct vdisk *disk, const struct io_desc *desc)
 {
 	uint8_t *buf = calloc(1, desc->len);
 
+	assert(desc->direct == (is_direct(disk, desc->fd) ||
+				is_direct(disk, desc->src_fd)));
 	before_change(disk);
 	read_file(file_of(disk, desc->src_fd), buf, desc->len,
 		  desc->src_offset);
@@ -756,12 +786,14 @@ static int64_t v_next_data(void *ctx, int fd, uint64_t off)
 
 static int64_t v_pread(void *ctx, int fd, void *buf, size_t len, uint64_t off)
 {
+	check_units(ctx, fd, off | (uintptr_t)buf, len);
 	return read_file(file_of(ctx, fd), buf, len, off);
 }
 
 static int v_pwrite(void *ctx, int fd, const void *buf, size_t len,
 		    uint64_t off)
 {
+	check_units(ctx, fd, off | (uintptr_t)buf, len);
 	write_file(ctx, writable(ctx, fd), buf, off, len);
 	return 0;
 }

@@ -317,6 +317,7 @@ int world_open(struct world *w)
 		.parent = w->two_names ? w->boot_parent : NULL,
 		.create = true,
 		.durable = w->durable,
+		.direct = w->direct,
 	};
 	struct cow_error err = { "" };
 	int ret = common_open(&w->env, &args, &w->file, &err);

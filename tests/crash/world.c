@@ -159,6 +159,7 @@ static void build(struct world *w)
 	}
 	w->two_names = w->boot_parent[0] && world_pick(w, 2);
 	w->durable = !world_pick(w, 10);
+	w->direct = !world_pick(w, 3);
 	world_trace(w, "seed %llu: %llu sectors, chain raw %u %u",
 		    (unsigned long long)w->seed,
 		    (unsigned long long)w->sectors, chain[0], chain[1]);

@@ -82,6 +82,7 @@ struct world {
 	unsigned int check_percent;
 	bool two_names;
 	bool durable;
+	bool direct;		/* past the host's cache */
 	bool checks;		/* the power may fail */
 	bool thorough;		/* and does, in every way; see power.c */
 	bool meanwhile;		/* requests come at any time */
