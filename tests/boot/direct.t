@@ -141,6 +141,26 @@ for f in delta.cow new.cow flat.moo narrow.cow; do
 	holds "$f is sound" sound "$f"
 done
 
+# ---- a host that refuses ----
+
+pattern refused.img RAWW 2048
+compile host/noaio.c noaio.so -shared -fPIC
+boot_wrap="env LD_PRELOAD=$BOOT_BUILD/noaio.so"
+start refused ubd0A=refused.img ubd1AR=base.img <<'EOF'
+sect put /dev/ubda MORE 0 8
+sect map /dev/ubda 0 16
+point refused
+EOF
+boot_wrap=
+await refused refused
+is "$(descriptors refused refused.img)" cached \
+	"where the host refuses, the flag has no effect"
+is "$(grep -c 'flag A has no effect: the host refuses .*aio-max-nr' refused.host)" \
+	1 "which is told once"
+go refused
+ended_well refused "the guest ended"
+is "$(out refused)" "0+8=MORE 8+8=RAWW" "it reads as it was written"
+
 # ---- snapshots, merges, a kill ----
 
 truncate -s 256M fs.img
