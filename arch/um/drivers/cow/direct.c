@@ -12,6 +12,7 @@
  * free blocks. What is read through the cache (headers, by whoever may block) is
  * clean there, and the host drops it when it is written past it.
  */
+#include <string.h>
 #include "engine.h"
 #include "layer.h"
 
@@ -76,4 +77,30 @@ void cow_chain_direct(struct chain *chain)
 
 	for (layer = chain->top; layer; layer = layer->parent)
 		cow_layer_direct(layer, layer->writable);
+}
+
+/* A direct layer is V3: its first sector is the header's alone. */
+static int patch_direct(const struct layer *layer, size_t place,
+			const void *buf, size_t len)
+{
+	uint8_t all[COW_SECTOR_SIZE] __attribute__((aligned(COW_SECTOR_SIZE)));
+	const struct cow_env *env = &layer->chain->env;
+	int64_t got;
+
+	got = env->io->pread(env->ctx, layer->direct_fd, all, sizeof(all), 0);
+	if (got < (int64_t)sizeof(all))
+		return got < 0 ? (int)got : -EIO;
+	memcpy(all + place, buf, len);
+	return env->io->pwrite(env->ctx, layer->direct_fd, all, sizeof(all), 0);
+}
+
+/* In V1, the bitmap may be written in the same sector meanwhile. */
+int cow_header_patch(const struct layer *layer, size_t place, const void *buf,
+		     size_t len)
+{
+	const struct cow_env *env = &layer->chain->env;
+
+	if (cow_is_direct(layer))
+		return patch_direct(layer, place, buf, len);
+	return env->io->pwrite(env->ctx, layer->fd, buf, len, place);
 }

@@ -115,7 +115,7 @@ static int unseal(struct layer *layer)
 
 	cow_v4_unseal(&v4);
 	v4.generation++;
-	err = cow_v4_put_slot(&layer->chain->env, layer->fd, &v4);
+	err = cow_v4_put_slot(&layer->chain->env, cow_data_fd(layer), &v4);
 	if (err)
 		return err;
 	if (layer->room)

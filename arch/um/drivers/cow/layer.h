@@ -54,6 +54,13 @@ int cow_layer_renew(struct layer *layer, struct cow_error *err);
 void cow_layer_direct(struct layer *layer, bool write);
 void cow_chain_direct(struct chain *chain);
 
+/*
+ * Write a few bytes of a V1 to V3 header, which lie in its first sector if the
+ * layer is direct. Not durable yet.
+ */
+int cow_header_patch(const struct layer *layer, size_t place, const void *buf,
+		     size_t len);
+
 /* Is the record about this very file, and not one it was copied from? */
 bool cow_record_is_mine(const struct layer *layer);
 

@@ -75,43 +75,19 @@ static uint64_t mtime_place(const struct cow_header *hdr)
 	return offsetof(struct cow_disk_v3, mtime);
 }
 
-/* A direct layer is V3, whose first sector is the header's alone. */
-static int forget_time_direct(const struct layer *top)
-{
-	uint8_t buf[COW_SECTOR_SIZE] __attribute__((aligned(COW_SECTOR_SIZE)));
-	const struct cow_env *env = &top->chain->env;
-	int64_t got;
-
-	got = env->io->pread(env->ctx, top->direct_fd, buf, sizeof(buf), 0);
-	if (got < (int64_t)sizeof(buf))
-		return got < 0 ? (int)got : -EIO;
-	memset(buf + mtime_place(&top->hdr), 0, sizeof(uint32_t));
-	return env->io->pwrite(env->ctx, top->direct_fd, buf, sizeof(buf), 0);
-}
-
-/* In V1, the bitmap may be written in the same sector meanwhile. */
-static int forget_time(const struct layer *top)
-{
-	const struct cow_env *env = &top->chain->env;
-	const uint32_t never = 0;
-
-	if (cow_is_direct(top))
-		return forget_time_direct(top);
-	return env->io->pwrite(env->ctx, top->fd, &never, sizeof(never),
-			       mtime_place(&top->hdr));
-}
-
 /* The record first, since it keeps what the header is about to lose. */
 static int mark_call(void *arg)
 {
 	struct merge *merge = merge_of(arg);
 	const struct cow_env *env = &merge->work.chain->env;
+	const uint32_t never = 0;
 	struct layer *top = merge->top;
 	int ret;
 
 	ret = cow_record_store(env, top->fd, top->path, &merge->record);
 	if (!ret)
-		ret = forget_time(top);
+		ret = cow_header_patch(top, mtime_place(&top->hdr), &never,
+				       sizeof(never));
 	return ret ? ret : cow_sync_now(env, cow_data_fd(top));
 }
 

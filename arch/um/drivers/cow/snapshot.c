@@ -124,10 +124,10 @@ static int adopt_call(void *arg)
 	_Static_assert(offsetof(struct cow_disk_v3, size) -
 		       offsetof(struct cow_disk_v3, mtime) ==
 		       sizeof(parent.mtime), "in V3 the size follows the time");
-	ret = env->io->pwrite(env->ctx, top->fd, &parent, sizeof(parent),
-			      offsetof(struct cow_disk_v3, mtime));
+	ret = cow_header_patch(top, offsetof(struct cow_disk_v3, mtime),
+			       &parent, sizeof(parent));
 	if (!ret)
-		ret = cow_sync_now(env, top->fd);
+		ret = cow_sync_now(env, cow_data_fd(top));
 	return ret ? ret : store_state(snap, COW_IS_SNAPSHOT);
 }
 
