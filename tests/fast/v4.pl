@@ -19,8 +19,8 @@ use Files;
 my ($file, $verb, @args) = @ARGV;
 my %field = (
 	generation => [16, 'Q>'], incompatible => [24, 'Q>'],
-	ro_compatible => [40, 'Q>'], seal => [264, 'Q>'],
-	seal_pages => [272, 'Q>'], sealed => [280, 'Q>'],
+	compatible => [32, 'Q>'], ro_compatible => [40, 'Q>'],
+	seal => [264, 'Q>'], seal_pages => [272, 'Q>'], sealed => [280, 'Q>'],
 	content => [72, 'Q>'], root => [80, 'Q>'], levels => [88, 'N'],
 	end => [96, 'Q>'], owned => [104, 'Q>'], kind => [112, 'N'],
 	state => [116, 'N'],
