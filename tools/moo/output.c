@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "io_host.h"
 #include "moo.h"
 
 static int refuse_old(const struct moo_output *out, const struct stat *st,
@@ -207,25 +208,12 @@ static int sync_directory(int dir)
 	return ret && errno != EINVAL ? -errno : 0;
 }
 
-/* As rename(2), but replacing nothing. */
-static int rename_new(const char *from, const char *to)
-{
-	if (!renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE))
-		return 0;
-	if (errno != EINVAL)
-		return -errno;
-	/* Not every file system can; by two names it works on most. */
-	if (link(from, to) || unlink(from))
-		return -errno;
-	return 0;
-}
-
 static int name_layer(struct moo_output *out, int dir)
 {
 	int ret = 0;
 
 	if (out->old < 0)
-		ret = rename_new(out->temp, out->path);
+		ret = io_host_rename_new(out->temp, out->path);
 	else if (rename(out->temp, out->path))
 		ret = -errno;
 	if (ret)

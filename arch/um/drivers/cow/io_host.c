@@ -7,20 +7,23 @@
  * Invariants:
  *  - Any thread. No allocator: scratch memory is mapped, and no function of
  *    the C library that may allocate is called.
- *  - A name appears complete and durable, or not at all; a name that exists is
- *    replaced by io_host_replace() only.
+ *  - A name appears complete and durable, or not at all (as an empty file first,
+ *    where a file system can do neither of what that takes); a name that exists
+ *    is replaced by io_host_replace() only.
  *  - A file without a name, or with a temporary one, leaves nothing behind when
  *    it is closed.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
@@ -171,6 +174,26 @@ static int block_size(int fd, struct io_stat *st)
 	return 0;
 }
 
+/*
+ * FAT has no inodes. Of those in user space some make numbers up, too; who knows
+ * when a file was made is taken for one that does not.
+ */
+static bool numbers_are_fleeting(int fd, const struct io_stat *st)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs))
+		return false;
+	switch (fs.f_type) {
+	case MSDOS_SUPER_MAGIC:
+	case EXFAT_SUPER_MAGIC:
+		return true;
+	case FUSE_SUPER_MAGIC:
+		return !st->id.birth_sec;
+	}
+	return false;
+}
+
 int io_host_stat(void *ctx, int fd, struct io_stat *st)
 {
 	struct statx stx;
@@ -179,7 +202,10 @@ int io_host_stat(void *ctx, int fd, struct io_stat *st)
 	if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &stx))
 		return fail();
 	describe(&stx, st);
-	return st->kind == IO_KIND_BLOCK ? block_size(fd, st) : 0;
+	if (st->kind == IO_KIND_BLOCK)
+		return block_size(fd, st);
+	st->fleeting = numbers_are_fleeting(fd, st);
+	return 0;
 }
 
 int io_host_lookup(void *ctx, const char *path, struct io_stat *st)
@@ -451,7 +477,11 @@ static int set_rights(int fd, uint32_t mode, uint32_t gid)
 {
 	if (gid != ~0u && fchown(fd, (uid_t)-1, gid))
 		mode &= ~070u;
-	return fchmod(fd, mode & 0777) ? fail() : 0;
+	if (!fchmod(fd, mode & 0777))
+		return 0;
+	/* It is our own: on this file system the rights are those of its mount. */
+	return errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS ?
+	       0 : fail();
 }
 
 int io_host_create(void *ctx, const char *path, uint32_t mode, uint32_t gid)
@@ -490,6 +520,23 @@ static int name_of(int fd, char *buf)
 	return 0;
 }
 
+/* An empty file takes the name, if it is free, and is then replaced. */
+static int move_over_empty(const char *old, const struct place *to)
+{
+	int fd = openat(to->dir, to->name, O_WRONLY | O_CREAT | O_EXCL |
+					   O_NOFOLLOW | O_CLOEXEC, 0600);
+	int ret;
+
+	if (fd < 0)
+		return fail();
+	close(fd);
+	if (!renameat(AT_FDCWD, old, to->dir, to->name))
+		return 0;
+	ret = fail();
+	unlinkat(to->dir, to->name, 0);
+	return ret;
+}
+
 /* Not every file system that renames can refuse to replace while doing so. */
 static int move_noreplace(const char *old, const struct place *to)
 {
@@ -497,9 +544,24 @@ static int move_noreplace(const char *old, const struct place *to)
 		return 0;
 	if (errno != EINVAL)
 		return fail();
-	if (linkat(AT_FDCWD, old, to->dir, to->name, 0))
+	if (!linkat(AT_FDCWD, old, to->dir, to->name, 0))
+		return unlink(old) ? fail() : 0;
+	if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS)
 		return fail();
-	return unlink(old) ? fail() : 0;
+	return move_over_empty(old, to);
+}
+
+int io_host_rename_new(const char *old, const char *path)
+{
+	struct place place;
+	int ret;
+
+	ret = place_open(&place, path);
+	if (ret)
+		return ret;
+	ret = move_noreplace(old, &place);
+	place_close(&place);
+	return ret;
 }
 
 static int move(const char *old, const struct place *to, bool replace)

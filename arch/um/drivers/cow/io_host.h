@@ -21,6 +21,10 @@ int io_host_truncate(void *ctx, int fd, uint64_t size);
 int io_host_create(void *ctx, const char *path, uint32_t mode, uint32_t gid);
 int io_host_publish(void *ctx, int fd, const char *path);
 int io_host_replace(void *ctx, int fd, const char *path);
+
+/* As rename(2), but replacing nothing (-EEXIST); its directory is not synced. */
+int io_host_rename_new(const char *old, const char *path);
+
 int io_host_unlink(void *ctx, const char *path);
 int io_host_lock(void *ctx, int fd, enum io_lock lock);
 int io_host_reopen(void *ctx, int fd, unsigned int flags);

@@ -509,6 +509,10 @@ static int may_snapshot(const struct chain *chain, struct cow_error *err)
 		return cow_fail(err, -EOPNOTSUPP,
 				"%s: it is shared with other machines (flag c); snapshots would tear it",
 				path);
+	if (chain->top->st.fleeting)
+		return cow_fail(err, -EOPNOTSUPP,
+				"%s: its file system numbers its files anew each time it is mounted, so that no successor can be recorded; keep the disk on another one",
+				path);
 	if (chain->task)
 		return cow_fail(err, -EBUSY,
 				"%s: a snapshot or merge is under way; wait for its end",
