@@ -4,10 +4,13 @@
  *
  * Duty: let work end at a point of its own choice and clean up, and the
  * process end by the signal all the same, so that a shell sees why.
- * Invariant: no handler, and so no state that a handler would share.
+ * Invariants: no handler, and so no state that a handler would share. What asks
+ * last before something can not be undone asks moo_cancelled().
  */
 #include <errno.h>
 #include <signal.h>
+#include <time.h>
+
 #include "moo.h"
 
 /*
@@ -43,6 +46,19 @@ bool moo_cancelled(void)
 	return sigismember(&pending, SIGINT) ||
 	       sigismember(&pending, SIGTERM) ||
 	       sigismember(&pending, SIGHUP);
+}
+
+/* The coarse clock is read without a system call, and ticks every few ms. */
+bool moo_cancel_due(void)
+{
+	static struct timespec last;
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	if (now.tv_nsec == last.tv_nsec && now.tv_sec == last.tv_sec)
+		return false;
+	last = now;
+	return moo_cancelled();
 }
 
 int moo_cancel(const char *name, struct cow_error *err)

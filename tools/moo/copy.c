@@ -78,7 +78,7 @@ static int flatten_all(struct moo_chain *chain, const struct moo_output *out,
 
 	moo_progress_begin(&progress, out->path, size);
 	for (at = 0; at < size && !ret; at += ext.length) {
-		if (moo_cancelled())
+		if (moo_cancel_due())
 			ret = moo_cancel(out->path, err);
 		if (!ret)
 			ret = moo_chain_next(chain, COW_MAP_CHAIN, at, &ext,
@@ -216,7 +216,7 @@ static int carry_all(struct moo_chain *from, struct moo_chain *to,
 
 	moo_progress_begin(&progress, from->name, size);
 	while (at < size && !ret) {
-		if (moo_cancelled()) {
+		if (moo_cancel_due()) {
 			ret = moo_cancel(from->name, err);
 			break;
 		}

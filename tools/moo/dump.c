@@ -209,7 +209,7 @@ static int show_all(struct dump *dump, struct moo_progress *progress,
 
 	for (at = 0; at < sectors && !ferror(dump->out); at += run.count) {
 		moo_progress_at(progress, at << COW_SECTOR_SHIFT);
-		if (moo_cancelled())
+		if (moo_cancel_due())
 			return moo_fail(err, -EINTR, "%s: cancelled",
 					dump->probe->name);
 		ret = moo_runs_at(&dump->runs, at, &run, err);

@@ -63,7 +63,7 @@ static int step_merge(struct moo_chain *chain, struct cow_task *task,
 		step = cow_task_step(task);
 		progress.total = done->total;
 		moo_progress_at(&progress, done->done);
-	} while (step != COW_STEP_DONE && !moo_cancelled());
+	} while (step != COW_STEP_DONE && !moo_cancel_due());
 	moo_progress_end(&progress);
 	if (step != COW_STEP_DONE)
 		return moo_fail(err, -EINTR,

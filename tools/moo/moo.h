@@ -261,9 +261,12 @@ static inline bool moo_same_file(const struct io_id *a, const struct io_id *b)
  * Work asks moo_cancelled() between its steps, answers moo_cancel() and cleans
  * up. What failed ends with moo_cancel_end(), which lets the signal have its
  * usual effect; what was done before the signal could stop it is done.
+ * moo_cancel_due() is for steps that may be short: it asks a few hundred times a
+ * second at most.
  */
 void moo_cancel_begin(void);
 bool moo_cancelled(void);
+bool moo_cancel_due(void);
 int moo_cancel(const char *name, struct cow_error *err);
 void moo_cancel_end(void);
 

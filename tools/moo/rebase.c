@@ -65,7 +65,7 @@ static int copy_all(struct moo_pair *pair, struct moo_progress *progress,
 
 	for (at = 0; !ret; at += pair->length) {
 		moo_progress_at(progress, at);
-		if (moo_cancelled())
+		if (moo_cancel_due())
 			return moo_fail(err, -EINTR,
 					"%s: cancelled; it has its old parent",
 					pair->chain[0]->name);

@@ -190,6 +190,23 @@ static uint64_t leaves_below(unsigned int level)
 }
 
 /*
+ * Page @index of @level is absent: how many are that follow each other. The page
+ * above, if there is one, is in memory.
+ */
+static uint64_t absent_pages(const struct moo_runs *runs, unsigned int level,
+			     uint64_t index)
+{
+	uint64_t n = 1;
+
+	if (level + 1 == runs->v4.levels)
+		return n;
+	while ((index + n) % COW_PAGE_ENTRIES &&
+	       !runs->page[level + 1].entry[(index + n) % COW_PAGE_ENTRIES])
+		n++;
+	return n;
+}
+
+/*
  * Read the leaf of @sector. Where there is none *hole is the first sector that
  * some other leaf may map, else 0.
  */
@@ -205,8 +222,8 @@ static int load_leaf(struct moo_runs *runs, uint64_t sector, uint64_t *hole,
 	while (level--) {
 		index = leaf / leaves_below(level);
 		if (!entry) {
-			*hole = (index + 1) * leaves_below(level) *
-				LEAF_SECTORS;
+			index += absent_pages(runs, level, index);
+			*hole = index * leaves_below(level) * LEAF_SECTORS;
 			return 0;
 		}
 		ret = load_page(runs, level, index, entry >> COW_ENTRY_SHIFT,
