@@ -204,6 +204,9 @@ int moo_build_own(struct moo_build *build, uint64_t sector, uint64_t count,
 	int ret = 0;
 
 	build->owned += count;
+	/* The file has its full length from the start: one hole. */
+	if (is_disk(build) && state == COW_DATA && !data)
+		return 0;
 	while (!ret && count) {
 		part = moo_min(count, COW_BLOCK_SECTORS -
 				      sector % COW_BLOCK_SECTORS);

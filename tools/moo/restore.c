@@ -177,7 +177,7 @@ static int build_own(struct restore *res, uint64_t sector, uint64_t count,
 	int ret = 0;
 
 	for (; !ret && count; count -= part, sector += part) {
-		if (!data && moo_cancelled())
+		if (!data && moo_cancel_due())
 			return -EINTR;
 		part = moo_min(count, PART);
 		ret = moo_build_own(&res->build, sector, part, state, data);
