@@ -779,9 +779,13 @@ static int v_lookup(void *ctx, const char *path, struct io_stat *st)
 
 static int64_t v_next_data(void *ctx, int fd, uint64_t off)
 {
-	(void)ctx;
-	(void)fd;
-	return off;
+	const struct image *image = &file_of(ctx, fd)->now;
+	uint64_t n;
+
+	for (n = off / CHUNK; n < image->nchunk; n++)
+		if (image->chunk[n])
+			return n * CHUNK > off ? n * CHUNK : off;
+	return INT64_MAX;
 }
 
 static int64_t v_pread(void *ctx, int fd, void *buf, size_t len, uint64_t off)

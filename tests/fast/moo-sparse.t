@@ -17,7 +17,7 @@ piece=65536
 # A piece has a page of bits, a leaf and two pages above it, and two ends. Each
 # layer and each new file is gone through a few times.
 most_calls=3000
-most_bytes=$((64 * pieces * piece))
+most_bytes=$((16 * pieces * piece))
 most_memory=262144
 
 truncate -s "$disk" base 2>/dev/null ||
@@ -59,7 +59,9 @@ cheap()
 # alike NAME A B: two files have the same bytes, holes passed over
 alike()
 {
-	holds "$1: the same content" sh -c '"$0" diff --raw --data "$1" "$2" >/dev/null' "$bin/moo" "$2" "$3"
+	status=0
+	moo diff --raw --data "$2" "$3" >list || status=$?
+	is "$status" 0 "$1: the same content"
 }
 
 scatter base 0
