@@ -211,6 +211,23 @@ int moo_chain_next(struct moo_chain *chain, unsigned int layer, uint64_t start,
 	return 0;
 }
 
+int moo_chain_copy(struct moo_chain *chain, const struct moo_extent *ext,
+		   int fd, uint64_t offset)
+{
+	struct io_desc desc = {
+		.op = IO_COPY,
+		.fd = fd,
+		.offset = offset,
+		.len = ext->length,
+		.src_offset = ext->offset,
+	};
+
+	desc.src_fd = layer_fd(chain, ext->depth);
+	if (desc.src_fd < 0)
+		return desc.src_fd;
+	return chain->env.io->submit(chain->env.ctx, &desc);
+}
+
 int moo_chain_bytes(struct moo_chain *chain, uint64_t *bytes,
 		    struct cow_error *err)
 {

@@ -16,6 +16,9 @@
 /* How much of two chains is compared at a time; two fit into MOO_BUFFER. */
 #define COMPARE	(64u << 10)
 
+/* From how many bytes on the host, which may share them, is asked to copy. */
+#define BY_HOST	(64u << 10)
+
 static void *take_buffer(const struct moo_chain *chain, struct cow_error *err)
 {
 	void *buf = chain->env.alloc(MOO_BUFFER);
@@ -49,6 +52,15 @@ static int write_raw(const struct moo_output *out, const void *buf, size_t len,
 	return ret;
 }
 
+/* Short ones are quicker read and written. The first sector is looked at. */
+static bool copied_by_host(struct moo_chain *chain,
+			   const struct moo_output *out, bool magic,
+			   const struct moo_extent *ext)
+{
+	return ext->length >= BY_HOST && (magic || ext->start) &&
+	       !moo_chain_copy(chain, ext, out->fd, ext->start);
+}
+
 /* Copy @ext, or its first part; answers in @ext how much it was. */
 static int flatten_part(struct moo_chain *chain, const struct moo_output *out,
 			bool magic, uint8_t *buf, struct moo_extent *ext,
@@ -59,6 +71,8 @@ static int flatten_part(struct moo_chain *chain, const struct moo_output *out,
 	if (!ext->data)
 		return 0;
 	ext->length = moo_min(ext->length, MOO_BUFFER);
+	if (copied_by_host(chain, out, magic, ext))
+		return 0;
 	ret = moo_chain_read(chain, ext->start, buf, ext->length, err);
 	if (!ret && !magic)
 		ret = refuse_magic(out, buf, ext->start, err);

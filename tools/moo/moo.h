@@ -372,6 +372,16 @@ int moo_chain_next(struct moo_chain *chain, unsigned int layer, uint64_t start,
 		   struct moo_extent *ext, struct cow_error *err);
 
 /**
+ * moo_chain_copy() - let the host copy the bytes of @ext to another file
+ * @ext: mapped, and its length a multiple of 512
+ *
+ * Return: 0, or a negative errno for those who try again by moo_chain_read():
+ * what of @fd's range is written is then unknown.
+ */
+int moo_chain_copy(struct moo_chain *chain, const struct moo_extent *ext,
+		   int fd, uint64_t offset);
+
+/**
  * moo_chain_bytes() - size to the byte: a raw base need not end on a sector
  */
 int moo_chain_bytes(struct moo_chain *chain, uint64_t *bytes,
