@@ -333,6 +333,59 @@ static void one_request_beyond_memory(void)
 	rig_close(&rig, file);
 }
 
+/* Sectors that the top owns, and in *@steps the stretches that they took. */
+static uint64_t map_owned(struct common_file *file, uint64_t *steps)
+{
+	uint64_t end = file->size / 512, sector, owned = 0;
+	unsigned int owner;
+	struct cow_run run;
+
+	*steps = 0;
+	for (sector = 0; sector < end; sector += run.count) {
+		if (cow_map(file, 0, sector, end - sector, &run, &owner))
+			return UINT64_MAX;
+		owned += run.state == COW_DATA ? run.count : 0;
+		++*steps;
+	}
+	return owned;
+}
+
+/*
+ * What a map has learned of holes stays right when sectors are written into
+ * them, and when their pages have left memory. It takes as many steps as there
+ * are pages, not as the disk is large.
+ */
+static void map_while_written(unsigned int version)
+{
+	const uint64_t n = 900, stride = 40000;
+	uint64_t i, steps, most = 0, wrong = 0;
+	struct common_file *file;
+	char base[300], top[300];
+
+	name_of(base, "sparse", version);
+	name_of(top, "map", version);
+	ok(sparse_base(base, TIB) && make(top, base, version),
+	   "V%u over 1 TiB", version);
+	file = open_or_die(top);
+	is(map_owned(file, &steps), 0, "V%u: a map of nothing", version);
+	is(steps, 1, "V%u: is one stretch", version);
+	for (i = 0; i < n; i++) {
+		wrong += !put(file, place(i, n, stride), 1);
+		if (i % 50)
+			continue;
+		wrong += map_owned(file, &steps) != i + 1;
+		if (steps > most)
+			most = steps;
+	}
+	is(wrong, 0, "V%u: each map has what was written", version);
+	is(map_owned(file, &steps), n, "V%u: so has the last one", version);
+	ok(most <= 6 * n && steps <= 6 * n, "V%u: %llu steps", version,
+	   (unsigned long long)steps);
+	is(count_places(file, n, stride), n, "V%u: and it can be read",
+	   version);
+	rig_close(&rig, file);
+}
+
 int main(void)
 {
 	rig_init(&rig, tap_seed());
@@ -347,5 +400,7 @@ int main(void)
 	huge_bitmap();
 	many_commits();
 	one_request_beyond_memory();
+	map_while_written(3);
+	map_while_written(4);
 	return plan_done();
 }
