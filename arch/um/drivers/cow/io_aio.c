@@ -154,8 +154,6 @@ static void hand_over(struct aio *aio)
 		int ret = io_submit(aio->context, aio->gathered - done,
 				    aio->batch + done);
 
-		if (ret == -EINTR)
-			continue;
 		if (ret > 0)
 			done += (unsigned int)ret;
 		else
@@ -207,8 +205,7 @@ static bool advance(struct aio *aio, const struct iocb *iocb, int64_t res)
 		return true;
 	}
 	desc->result += res;
-	/* Within a sector only a file can end. */
-	if ((uint64_t)desc->result >= desc->len || res % COW_SECTOR_SIZE)
+	if ((uint64_t)desc->result >= desc->len)
 		return true;
 	put(aio, desc);
 	return false;
