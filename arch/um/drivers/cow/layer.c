@@ -411,7 +411,9 @@ int cow_layer_renew(struct layer *layer, struct cow_error *err)
 	const char *why = NULL;
 	int ret;
 
-	if (layer->hdr.format != COW_V4)
+	/* One that has not come to rest was never let go. */
+	if (layer->hdr.format != COW_V4 || layer->failed ||
+	    cow_commit_needed(layer))
 		return 0;
 	ret = cow_v4_load(&layer->chain->env, layer->fd, &now, &why);
 	if (ret)
