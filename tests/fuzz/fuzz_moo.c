@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Fuzz target: moo info, map and check of a file of any bytes, which they must
- * not change; then check -r, of which twice is once.
+ * not change; then check -r, of which twice is once; then seal, after which the
+ * data is what was sealed.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -43,14 +44,20 @@ static uint8_t *get_file(size_t *len)
 	return data;
 }
 
-static void same_file(const uint8_t *data, size_t len)
+static bool is_same(const uint8_t *data, size_t len)
 {
 	size_t size;
 	uint8_t *now = get_file(&size);
+	bool same = size == len && !memcmp(now, data, len);
 
-	if (size != len || memcmp(now, data, len))
-		abort();
 	free(now);
+	return same;
+}
+
+static void same_file(const uint8_t *data, size_t len)
+{
+	if (!is_same(data, len))
+		abort();
 }
 
 static void remove_files(void)
@@ -89,6 +96,26 @@ static void repair(const struct moo_args *look)
 	free(once);
 }
 
+static void seal(const struct moo_args *look)
+{
+	struct moo_args args = *look;
+	uint8_t *before;
+	size_t len;
+	int status;
+
+	before = get_file(&len);
+	status = moo_seal.run(&args);
+	moo_cancel_end();
+	/* What was sealed already may be of anything. */
+	if (!status && !is_same(before, len)) {
+		status = moo_check.run(&args);
+		args.data = true;
+		if (moo_check.run(&args) != status)
+			abort();
+	}
+	free(before);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	char *file[2] = { top };
@@ -102,8 +129,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	moo_info.run(&args);
 	moo_check.run(&args);
 	moo_map.run(&args);
+	args.data = true;
+	moo_check.run(&args);
+	args.data = false;
 	same_file(copy, len);
 	repair(&args);
+	seal(&args);
 	free(copy);
 	return 0;
 }
