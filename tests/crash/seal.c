@@ -20,6 +20,7 @@ struct sum {
 
 /**
  * struct sums - the checksums of a file
+ * @owned: sectors that its index owns
  * @bad: it can not be read as the header says
  */
 struct sums {
@@ -28,6 +29,7 @@ struct sums {
 	struct cow_disk_v4 v4;
 	struct sum *sum;
 	unsigned int n;
+	uint64_t owned;
 	bool bad;
 };
 
@@ -61,8 +63,16 @@ static void add_block(struct sums *sums, uint64_t block, uint64_t place,
 	for (i = 0; i < COW_BLOCK_SECTORS; i++)
 		if ((states >> 2 * i & 3) != COW_SECTOR_DATA)
 			memset(data + i * COW_SECTOR_SIZE, 0, COW_SECTOR_SIZE);
-	if (states & COW_ENTRY_ALL_DATA)
-		add(sums, block, cow_crc32c(0, data, sizeof(data)));
+	add(sums, block, cow_crc32c(0, data, sizeof(data)));
+}
+
+static void add_entry(struct sums *sums, uint64_t block, uint64_t entry)
+{
+	uint64_t owned = (entry | entry >> 1) & COW_ENTRY_ALL_DATA;
+
+	sums->owned += __builtin_popcountll(owned);
+	if (entry & COW_ENTRY_ALL_DATA)
+		add_block(sums, block, entry >> COW_ENTRY_SHIFT, entry);
 }
 
 static void add_page(struct sums *sums, unsigned int level, uint64_t index,
@@ -81,7 +91,7 @@ static void add_page(struct sums *sums, unsigned int level, uint64_t index,
 		if (level && entry)
 			add_page(sums, level - 1, n, entry >> COW_ENTRY_SHIFT);
 		else if (!level)
-			add_block(sums, n, entry >> COW_ENTRY_SHIFT, entry);
+			add_entry(sums, n, entry);
 	}
 	free(page);
 }
@@ -244,13 +254,18 @@ static void check_file(struct world *w, const char *name)
 	sums.fd = vdisk_ops.open(w->disk, name, 0);
 	if (sums.fd < 0)
 		return;
-	if (is_v4(&sums) && cow_v4_sealed(&sums.v4)) {
+	if (is_v4(&sums)) {
 		add_all(&sums);
 		if (sums.bad)
 			world_fail(w, "the index of %s is bad", name);
-		else
+		else if (sums.v4.kind == COW_KIND_COW &&
+			 sums.owned != sums.v4.owned)
+			world_fail(w, "%s owns %llu sectors, its header says %llu",
+				   name, (unsigned long long)sums.owned,
+				   (unsigned long long)sums.v4.owned);
+		else if (cow_v4_sealed(&sums.v4))
 			check_pages(&sums, name);
-		w->run->sealed++;
+		w->run->sealed += cow_v4_sealed(&sums.v4);
 	}
 	vdisk_ops.close(w->disk, sums.fd);
 	free(sums.sum);

@@ -19,7 +19,10 @@ void seal_file(struct world *w, const char *name);
 /* The same for all layers below the top. */
 void seal_layers(struct world *w);
 
-/* Of each file that is sealed, the data is what was sealed. */
+/*
+ * Each index is sound, and the header knows what it owns; of each file that is
+ * sealed the data is what was sealed.
+ */
 void seal_check(struct world *w);
 
 #endif

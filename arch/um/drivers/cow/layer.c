@@ -116,6 +116,7 @@ static int unseal(struct layer *layer)
 	cow_v4_unseal(&v4);
 	v4.generation++;
 	err = cow_v4_put_slot(&layer->chain->env, cow_data_fd(layer), &v4);
+	cow_layer_suspect(layer, err);
 	if (err)
 		return err;
 	if (layer->room)
@@ -424,6 +425,7 @@ int cow_layer_renew(struct layer *layer, struct cow_error *err)
 				layer->path);
 	v4->generation = now.generation;
 	v4->end = now.end;
+	v4->owned = now.owned;
 	v4->ro_compatible = now.ro_compatible;
 	v4->seal = now.seal;
 	v4->seal_pages = now.seal_pages;
