@@ -198,25 +198,36 @@ static bool page_is_free(struct check *check, uint64_t block)
 	return false;
 }
 
-static bool pages_sound(struct check *check)
+static bool pages_free(struct check *check)
 {
 	const struct cow_disk_v4 *v4 = &check->probe->hdr.v4;
 	uint64_t end = v4->seal + v4->seal_pages, block = v4->seal;
 
-	if (v4->seal_content != v4->content)
+	/* Behind a disk in its place there is nothing else. */
+	if (v4->kind == COW_KIND_DISK)
+		return true;
+	while (block < end && page_is_free(check, block))
+		block++;
+	return block == end;
+}
+
+static bool pages_sound(struct check *check)
+{
+	const struct cow_disk_v4 *v4 = &check->probe->hdr.v4;
+
+	if (v4->seal_content != v4->content) {
 		check_found(check, CHECK_SEAL,
 			    "its seal is of content generation %llu, and it has %llu",
 			    (unsigned long long)v4->seal_content,
 			    (unsigned long long)v4->content);
-	else if (!check_block_whole(check, end - 1))
+		return false;
+	}
+	if (!check_block_whole(check, v4->seal + v4->seal_pages - 1)) {
 		check_found(check, CHECK_SEAL,
 			    "its seal is cut off by the end of the file");
-	else if (v4->kind == COW_KIND_DISK)
-		return true;
-	else
-		while (block < end && page_is_free(check, block))
-			block++;
-	return block == end;
+		return false;
+	}
+	return pages_free(check);
 }
 
 /* From here on they are in use; of a seal that is none they are not. */
