@@ -9,6 +9,8 @@ use warnings;
 
 use constant LAYERS => 64;
 use constant DISKS => 8;
+# Seconds for jobs that do not all begin at once.
+use constant LONG => 2;
 
 sub depth_stage {
 	my ($s) = @_;
@@ -105,7 +107,8 @@ sub qcow2 {
 
 sub eight_stage {
 	my ($s) = @_;
-	my %run = (rw => 'randread', depth => 'batch', mib => $s->{mib} / DISKS);
+	my %run = (rw => 'randread', depth => 'batch', mib => $s->{mib} / DISKS,
+		seconds => LONG > $s->{seconds} ? LONG : $s->{seconds});
 	my @all = map { "ubd$_" } ('a' .. 'p')[0 .. DISKS - 1];
 
 	return {open => sub { set_up_eight($s) }, rows => [{

@@ -3,7 +3,8 @@
 # Duty: the rows about one delta over a base: V3, V4, and the rivals' own.
 #
 # Reads are of disks whose delta owns every other block, overwrites of disks
-# whose delta owns all, first writes of deltas made for each round.
+# whose delta owns all, first writes of deltas made for each round, flushed first
+# writes, which are few, of deltas that own next to nothing.
 package Bench::Layered;
 
 use strict;
@@ -15,14 +16,17 @@ sub stage {
 	my ($s) = @_;
 
 	return {open => sub { set_up($s) }, rows => [
-		reads($s), overwrites($s), first($s), flushed($s)]};
+		reads($s), overwrites($s), first($s),
+		flushed($s, 'over', 'overwrite', 'ubde', 'ubdd', 'vdb', 'ubdb'),
+		flushed($s, 'first', 'first write', 'ubdg', 'ubdf', 'vdc',
+			'ubdc')]};
 }
 
 sub set_up {
 	my ($s) = @_;
 	my $base = $s->path('base.img');
 	my %disk = (ubd1V3 => 'v3', ubd2V4 => 'v4', ubd3V3 => 'v3full',
-		ubd4V4 => 'v4full');
+		ubd4V4 => 'v4full', ubd5V3 => 'v3new', ubd6V4 => 'v4new');
 
 	$s->random('base.img', $s->{mib});
 	$s->copy('base.img', 'raw.img');
@@ -40,7 +44,8 @@ sub stock {
 	my ($s, $base) = @_;
 
 	$s->stock('ubd0=' . $s->path('s.cow') . ",$base",
-		'ubd1=' . $s->path('sfull.cow') . ",$base");
+		'ubd1=' . $s->path('sfull.cow') . ",$base",
+		'ubd2=' . $s->path('snew.cow') . ",$base");
 	$s->rival('stock', sub {
 		$s->half('stock', 'ubda');
 		$s->fill('stock', 'ubdb');
@@ -54,8 +59,8 @@ sub qsd {
 	my ($s) = @_;
 
 	$s->copy('base.img', 'qbase.img');
-	$s->overlay('qbase.img', 'raw', $_) for qw(q.qcow2 qfull.qcow2);
-	$s->qsd('q.qcow2', 'qfull.qcow2');
+	$s->overlay('qbase.img', 'raw', $_) for qw(q.qcow2 qfull.qcow2 qnew.qcow2);
+	$s->qsd('q.qcow2', 'qfull.qcow2', 'qnew.qcow2');
 	$s->rival('qsd', sub {
 		$s->half('qsd', 'vda');
 		$s->fill('qsd', 'vdb');
@@ -100,8 +105,8 @@ sub first {
 	return {id => 'first-write', unit => 'IOPS', quick => 1,
 		title => '4 KiB random first write, batches of 64: V4',
 		before => sub { fresh($s) },
-		who => ['first' => $s->iops('ours', 'ubdf', %run),
-			'overwrite' => $s->iops('ours', 'ubdf', %run)],
+		who => ['first' => $s->iops('ours', 'ubdh', %run),
+			'overwrite' => $s->iops('ours', 'ubdh', %run)],
 		goals => [{of => 'first', to => 'overwrite', least => 0.8}]};
 }
 
@@ -112,25 +117,25 @@ sub fresh {
 	my $file = $s->path('fresh.cow');
 
 	if (-e $file) {
-		$s->in('ours')->mconsole('remove ubdf');
+		$s->in('ours')->mconsole('remove ubdh');
 		unlink $file;
 	}
 	$s->tool('sync', '-f', $s->{dir});
-	$s->in('ours')->mconsole("config ubdfV4=$file," . $s->path('base.img'));
+	$s->in('ours')->mconsole("config ubdhV4=$file," . $s->path('base.img'));
 	return;
 }
 
 sub flushed {
-	my ($s) = @_;
+	my ($s, $id, $what, @dev) = @_;
 	my %run = (rw => 'randwrite', extra => ['--fsync=1']);
+	my @who = (['our V4', 'ours'], ['our V3', 'ours'], ['qsd', 'qsd'],
+		['stock V3', 'stock']);
 
-	return {id => 'fsync-delta', unit => 'IOPS', quick => 1,
+	return {id => "fsync-$id", unit => 'IOPS', quick => 1,
 		note => $no_flush,
-		title => 'write and fsync of 4 KiB: over a base, half of it first writes',
-		who => ['our V4' => $s->iops('ours', 'ubdc', %run),
-			'our V3' => $s->iops('ours', 'ubdb', %run),
-			qsd => $s->iops('qsd', 'vda', %run),
-			'stock V3' => $s->iops('stock', 'ubda', %run)],
+		title => "$what and fsync of 4 KiB: over a base",
+		who => [map { $who[$_][0] => $s->iops($who[$_][1], $dev[$_], %run) }
+			0 .. $#who],
 		goals => [{of => 'our V4', to => 'qsd', least => 1.3},
 			{of => 'our V3', to => 'qsd', least => 1.3}]};
 }

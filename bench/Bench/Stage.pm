@@ -108,7 +108,7 @@ sub cool {
 sub warm {
 	my ($self) = @_;
 
-	for my $path ($self->images) {
+	for my $path (grep { -s >= 1 << 20 } $self->images) {
 		(my $name = $path) =~ s,.*/,,;
 		$self->cool($name);
 		$self->tool(qw(fio --name=warm --thread --rw=randread --bs=1m
