@@ -400,6 +400,11 @@ size_t cow_record_emit(const struct cow_record *rec, void *buf);
  */
 uint32_t cow_crc32c(uint32_t crc, const void *buf, size_t len);
 
+/**
+ * cow_crc32c_portable() - the same, on any processor
+ */
+uint32_t cow_crc32c_portable(uint32_t crc, const void *buf, size_t len);
+
 /*
  * How much of a bitmap is read at a time: between a few bits that are far from
  * each other little is read in vain.
