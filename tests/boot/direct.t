@@ -110,8 +110,12 @@ done
 is "$(grep -c 'flag A' guest.host)" 4 "of no other file"
 go read
 await guest written 100
-holds "what was written is not in the cache" \
-	test "$(in_cache raw.img)" -lt 1024
+if [ "$(stat -fc %T raw.img)" = btrfs ]; then
+	skip "btrfs writes through its cache where it keeps checksums"
+else
+	holds "what was written is not in the cache" \
+		test "$(in_cache raw.img)" -lt 1024
+fi
 like "$(mconsole guest config ubd0A=raw.img)" "ERR .*already configured" \
 	"a device that is there"
 like "$(mconsole guest config ubd12A=nothing.cow)" "ERR .*no such file" \
