@@ -144,19 +144,44 @@ sub last_line {
 	return $lines[-1];
 }
 
+# stats(PID): of each process of its session, the fields from the state on.
+sub stats {
+	my ($pid) = @_;
+	my @stats;
+
+	for my $stat (glob '/proc/[0-9]*/stat') {
+		my $line = slurp($stat);
+		my ($number) = $line =~ s/^(\d+) .*\) // ? $1 : next;
+		my @field = split ' ', $line;
+		push @stats, [$number, @field] if $field[3] == $pid;
+	}
+	return @stats;
+}
+
 # cpu_seconds(PID): what its session has used, children that ended included.
 sub cpu_seconds {
 	my ($pid) = @_;
 	my $ticks = 0;
 
-	for my $stat (glob '/proc/[0-9]*/stat') {
-		my $line = slurp($stat);
-		$line =~ s/^.*\) // or next;
-		my @field = split ' ', $line;
-		next unless $field[3] == $pid;
-		$ticks += $_ for @field[11 .. 14];
+	for my $stat (stats($pid)) {
+		$ticks += $_ for @$stat[12 .. 15];
 	}
 	return $ticks / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+}
+
+# strays(PID, CPU): names of its session's threads that may run elsewhere. The
+# host's kernel makes some of them, and need not bind them as those it serves.
+sub strays {
+	my ($pid, $cpu) = @_;
+	my %names;
+
+	for my $status (map { glob "/proc/$_->[0]/task/*/status" } stats($pid)) {
+		my $text = slurp($status);
+		my ($name) = $text =~ /^Name:\s*(\S+)/m or next;
+		my ($list) = $text =~ /^Cpus_allowed_list:\s*(\S+)/m;
+		$names{$name} = 1 if $list ne $cpu;
+	}
+	return sort keys %names;
 }
 
 # busy(SECONDS): which part of the machine others use, 0 to 1.

@@ -75,7 +75,7 @@ sub head {
 			. "$results->{mib} MiB; guests on CPU $m->{guest_cpu}, "
 			. "a rival's daemon on CPU $m->{daemon_cpu}");
 
-	push @lines, map { "NOT QUIET: $_" } @{$results->{noise}};
+	push @lines, @{$results->{noise}};
 	return map { "$_\n" } @lines;
 }
 
