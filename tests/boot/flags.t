@@ -121,8 +121,8 @@ mapped()
 one=$(set_aside M1)
 much=$(set_aside M512)
 diag "M1: $one KiB, M512: $much KiB"
-holds "M512 sets 509 MiB and more aside beyond M1" \
-	test $((much - one)) -ge $((509 * 1024))
+holds "M512 sets 508 MiB and more aside beyond M1" \
+	test $((much - one)) -ge $((508 * 1024))
 holds "but not more than 511" test $((much - one)) -le $((511 * 1024))
 # Ma: what all of it may need, if that is not too much
 all=$(set_aside Ma)
@@ -131,7 +131,7 @@ holds "Ma sets less aside than M512, for a small disk" test "$all" -le "$one"
 truncate -s 64G huge.img
 moo create -V 4 huge.cow huge.img
 like "$(mconsole hot config ubd2Ma=huge.cow)" \
-	"ERR .*huge.cow: all of its index may need 2[67][0-9] MiB of memory, and at most 4[0-9] are" \
+	"ERR .*huge.cow: all of its index may need 2[78][0-9] MiB of memory, and at most 4[0-9] are" \
 	"Ma: what needs more than a quarter of the guest's memory is refused"
 like "$(mconsole hot config ubd2M4=huge.cow)" "^OK" "with a bound it is not"
 like "$(mconsole hot remove ubd2)" "^OK" "nothing sticks"

@@ -261,11 +261,16 @@ static bool is_direct(const struct vdisk *disk, int fd)
 	return disk->fd[fd].flags & IO_OPEN_DIRECT;
 }
 
-/* What is open past the host's cache must not be written through it. */
+/*
+ * What is open past the host's cache must not be written through it, but by a
+ * tool that seals: its shared lock says that nobody else writes meanwhile.
+ */
 static bool writes_agree(const struct vdisk *disk, int fd)
 {
 	int i;
 
+	if (disk->fd[fd].lock == IO_SHARED)
+		return true;
 	for (i = 0; i < MAX_FDS; i++) {
 		if (disk->fd[i].file == disk->fd[fd].file && is_direct(disk, i) &&
 		    !is_direct(disk, fd))

@@ -15,6 +15,8 @@ use Verdict;
 use Hostile;
 
 my %word = (incompatible => 24, compatible => 32, ro_compatible => 40);
+# Features that there are, and that a header must have more for than the bit.
+my %known = (incompatible => 0, compatible => 0, ro_compatible => 1);
 
 # NAME => words. "it" is the file, "top" a layer over it, "other" an equal base.
 my %reads = (
@@ -125,7 +127,7 @@ sub keeps {
 sub some {
 	my ($bit, @verbs) = @_;
 
-	return @verbs if $bit =~ /^(?:0|31|32|63)$/;
+	return @verbs if $bit =~ /^(?:0|1|31|32|63)$/;
 	return map { $verbs[(2 * $bit + $_) % @verbs] } 0, 1;
 }
 
@@ -134,7 +136,7 @@ sub all_bits {
 	my @faults;
 
 	return if $only && $only ne $name;
-	for my $bit (0 .. 63) {
+	for my $bit (grep { !($known{$word} >> $_ & 1) } 0 .. 63) {
 		for my $verb ($word eq 'incompatible' ? sort keys %$verbs :
 			      some($bit, sort keys %$verbs)) {
 			future($word, $bit);
