@@ -173,7 +173,7 @@ static void test_crc_lengths(void)
 			whole = crc32c(0, buf + start, len);
 			part = crc32c(0, buf + start, len / 3);
 			part = crc32c(part, buf + start + len / 3,
-					  len - len / 3);
+				      len - len / 3);
 			bad += whole != slow_crc32c(0, buf + start, len);
 			bad += whole != part;
 		}
@@ -181,8 +181,7 @@ static void test_crc_lengths(void)
 	is(bad, 0, "crc at each alignment and length, whole and in parts");
 }
 
-static void test_crc(uint32_t (*function)(uint32_t crc, const void *buf,
-					  size_t len))
+static void test_crc(uint32_t (*function)(uint32_t crc, const void *buf, size_t len))
 {
 	crc32c = function;
 	test_crc_vectors();

@@ -24,9 +24,11 @@ else
 	echo "$foreign" | sed 's/^/# /'
 fi
 
-# State would be shared between chains: the core has none but constants.
+# State would be shared between chains: the core has none but constants, and
+# what crc32c.c found out about the processor.
 # shellcheck disable=SC2086
 state=$(size -A $core | awk '/:$/ { file = $1 }
+	/^\.bss / && $2 == 4 && file ~ /\/crc32c\.o$/ { next }
 	/^\.(data|bss) / && $2 { print file, $1, $2 }')
 if [ -z "$state" ]; then
 	echo "ok 2 - the core has no variables of its own"
