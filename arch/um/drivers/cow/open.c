@@ -189,7 +189,11 @@ static int follow_one(struct opening *open, struct layer **layer)
 
 static bool identity_excused(const struct layer *layer)
 {
-	return layer->record.state & (COW_IS_DRAINING | COW_IS_DRAINED);
+	uint32_t excused = COW_IS_DRAINING | COW_IS_DRAINED;
+
+	if (layer->hdr.format == COW_V4)
+		excused |= COW_IS_PROVISIONAL;
+	return layer->record.state & excused;
 }
 
 static bool v4_parent_fits(const struct layer *layer,
@@ -224,8 +228,8 @@ static int changed_parent(struct opening *open, const struct layer *layer,
 	const struct cow_disk_v4 *v4 = &layer->hdr.v4;
 	bool is_v4 = layer->hdr.format == COW_V4;
 
-	if (layer->record.state & COW_IS_PROVISIONAL &&
-	    (is_v4 || !layer->hdr.mtime))
+	if (!is_v4 && !layer->hdr.mtime &&
+	    layer->record.state & COW_IS_PROVISIONAL)
 		return cow_fail(open->err, -ESTALE,
 				"%s: the snapshot that made it did not come to its end; start from %s, which has all that was flushed",
 				layer->path, parent->path);
