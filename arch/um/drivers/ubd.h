@@ -3,8 +3,8 @@
  * What the parts of the block device say to each other.
  *
  * Duty: the host side (ubd_host.c, compiled against the C library) for the
- * kernel side (ubd_kern.c, ubd_mconsole.c); below that, what the two files of
- * the kernel side share.
+ * kernel side (ubd_kern.c, ubd_job.c and the commands); below that, what the
+ * files of the kernel side share.
  *
  * Invariant: nothing here has a size that differs between the two sides.
  */

@@ -1092,10 +1092,6 @@ device_initcall(ubd_mc_init);
 
 /* ---- beginning and end ------------------------------------------------- */
 
-/*
- * The machine halts or starts again in an orderly way. Files stay open, since
- * the root file system is still being read; the host closes them.
- */
 /* Bring a claimed device to rest; its disk can not be closed. */
 static int ubd_rest(struct ubd *dev)
 {
@@ -1110,6 +1106,10 @@ static int ubd_rest(struct ubd *dev)
 	return ret;
 }
 
+/*
+ * The machine halts or starts again in an orderly way. Files stay open, since
+ * the root file system is still being read; the host closes them.
+ */
 static void ubd_shutdown(struct platform_device *pdev)
 {
 	struct ubd *dev = &ubd_devices[pdev->id];
