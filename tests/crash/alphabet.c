@@ -71,43 +71,78 @@ static void settle(struct world *w)
 
 static void snapshot(struct world *w)
 {
-	if (!w->task && !cow_merge_pending(w->file))
+	if (!w->task && !cow_merge_pending(w->file, NULL))
 		world_snapshot(w, 4);
 }
 
 static void snapshot_v3(struct world *w)
 {
-	if (!w->task && !cow_merge_pending(w->file) && world_top_is_raw(w))
+	if (!w->task && !cow_merge_pending(w->file, NULL) && world_top_is_raw(w))
 		world_snapshot(w, 3);
+}
+
+/* One that has begun goes on; else the layer of that number. */
+static void begin_merge(struct world *w, unsigned int layer, bool remove)
+{
+	struct cow_merge_args args = { .layer = layer };
+
+	if (w->task)
+		return;
+	cow_merge_pending(w->file, &args);
+	args.force = true;
+	args.paused = false;
+	args.remove = remove && world_may_delete(w, args.layer);
+	world_merge_args(w, &args);
 }
 
 static void merge(struct world *w)
 {
-	const struct cow_merge_args args = {
-		.force = true, .resume = cow_merge_pending(w->file),
-	};
-
-	if (!w->task)
-		world_merge_args(w, &args);
+	begin_merge(w, 0, false);
 }
 
-static bool made_by_snapshot(struct world *w)
-{
-	struct cow_layer_info info;
-
-	return !cow_layer(w->file, 0, &info) && info.path[1] == 's';
-}
-
-/* What the boot arguments name, or lead through, has to stay. */
 static void merge_delete(struct world *w)
 {
-	const struct cow_merge_args args = {
-		.force = true, .resume = cow_merge_pending(w->file),
-		.remove = made_by_snapshot(w) && w->boot[1] != 's',
-	};
+	begin_merge(w, 0, true);
+}
 
-	if (!w->task)
-		world_merge_args(w, &args);
+/* The lowest layer of all that lie on something, below the top. */
+static void fold(struct world *w)
+{
+	if (cow_depth(w->file) > 2)
+		begin_merge(w, cow_depth(w->file) - 2, false);
+}
+
+static void fold_delete(struct world *w)
+{
+	if (cow_depth(w->file) > 2)
+		begin_merge(w, cow_depth(w->file) - 2, true);
+}
+
+/* The one below the top, which may lie on another COW. */
+static void fold_upper(struct world *w)
+{
+	if (cow_depth(w->file) > 2)
+		begin_merge(w, 1, false);
+}
+
+static void pause_merge(struct world *w)
+{
+	world_wish(w, COW_MERGE_PAUSE);
+}
+
+static void run_merge(struct world *w)
+{
+	world_wish(w, COW_MERGE_RUN);
+}
+
+static void cancel_merge(struct world *w)
+{
+	world_wish(w, COW_MERGE_CANCEL);
+}
+
+static void stop_merge(struct world *w)
+{
+	world_wish(w, COW_MERGE_STOP);
 }
 
 static void steps(struct world *w, unsigned int n)
@@ -128,6 +163,8 @@ static void four_steps(struct world *w)
 
 static void finish(struct world *w)
 {
+	if (w->wish == COW_MERGE_PAUSE)
+		world_wish(w, COW_MERGE_RUN);
 	steps(w, 100000);
 	if (w->task)
 		world_fail(w, "a task hangs");
@@ -170,6 +207,12 @@ static void merge_and_finish(struct world *w)
 	finish(w);
 }
 
+static void fold_and_finish(struct world *w)
+{
+	fold_delete(w);
+	finish(w);
+}
+
 /* Beside whatever is under way: locks decide. */
 static void seal(struct world *w)
 {
@@ -197,6 +240,13 @@ static const struct {
 	{ "merge-begin", merge },
 	{ "merge-begin-delete", merge_delete },
 	{ "merge", merge_and_finish },
+	{ "fold-begin", fold },
+	{ "fold-upper-begin", fold_upper },
+	{ "fold", fold_and_finish },
+	{ "pause", pause_merge },
+	{ "run", run_merge },
+	{ "cancel", cancel_merge },
+	{ "stop", stop_merge },
 	{ "step", one_step },
 	{ "4-steps", four_steps },
 	{ "finish", finish },

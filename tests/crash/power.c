@@ -84,7 +84,7 @@ static void resume(struct world *w)
 {
 	w->run->resumed++;
 	w->meanwhile = !choose(w, 3);
-	world_merge(w, true);
+	world_merge(w);
 	while (w->task && !w->run->failed) {
 		if (w->meanwhile)
 			world_step(w);
@@ -106,7 +106,7 @@ static void go_on(struct world *w)
 	if (w->checks)
 		vdisk_hook(w->disk, world_hook, w);
 	w->meanwhile = true;
-	if (cow_merge_pending(w->file))
+	if (cow_merge_pending(w->file, NULL))
 		resume(w);
 	while (steps-- && w->file && !w->run->failed)
 		world_step(w);
@@ -123,7 +123,7 @@ static bool shall_go_on(struct world *w)
 {
 	if (w->run->failed)
 		return false;
-	if (cow_merge_pending(w->file))
+	if (cow_merge_pending(w->file, NULL))
 		return !choose(w, w->depth < WORLD_DEPTH ? 2 : 6);
 	return !choose(w, w->depth < WORLD_DEPTH ? 12 : 30);
 }

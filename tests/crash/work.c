@@ -331,7 +331,7 @@ int world_open(struct world *w)
 
 /* ---- tasks ------------------------------------------------------------- */
 
-static void top_name(struct world *w, unsigned int n, char name[WORLD_NAME])
+static void top_name(const struct world *w, unsigned int n, char name[WORLD_NAME])
 {
 	struct cow_layer_info info;
 
@@ -390,42 +390,67 @@ static void thaw(struct world *w, const char *name)
 void world_merge_args(struct world *w, const struct cow_merge_args *args)
 {
 	struct cow_error err = { "" };
-	char top[WORLD_NAME], parent[WORLD_NAME];
+	char layer[WORLD_NAME], parent[WORLD_NAME];
 	struct cow_layer_info info;
 	int ret;
 
-	if (cow_depth(w->file) < 2)
+	if (cow_depth(w->file) < args->layer + 2)
 		return;
-	top_name(w, 0, top);
-	top_name(w, 1, parent);
-	cow_layer(w->file, 1, &info);
+	top_name(w, args->layer, layer);
+	top_name(w, args->layer + 1, parent);
+	cow_layer(w->file, args->layer + 1, &info);
 	ret = cow_merge_start(w->file, args, &w->progress, &w->task, &err);
-	world_trace(w, "merge %s into %s: %d", top, parent, ret);
-	if (ret == -EPERM)
+	world_trace(w, "merge %s into %s: %d", layer, parent, ret);
+	if (ret == -EPERM ||
+	    (ret == -EBUSY && cow_merge_pending(w->file, NULL)))
 		return;
 	if (ret) {
 		world_fail(w, "no merge: %s", err.text);
 		return;
 	}
 	w->doing = TASK_MERGE;
+	w->wish = COW_MERGE_RUN;
+	w->ended = false;
 	w->run->merges++;
 	thaw(w, parent);
+	/* As a name for its parent it would not be one for ever. */
+	if (args->layer)
+		thaw(w, layer);
 	if (w->run->fault_on_parent)
 		vdisk_fault(w->disk, w->run->fault, info.id.ino);
 }
 
-void world_merge(struct world *w, bool resume)
+/* What the boot arguments name, or lead through, has to stay. */
+bool world_may_delete(const struct world *w, unsigned int layer)
 {
-	struct cow_merge_args args = { .resume = resume };
-	char top[WORLD_NAME];
+	char name[WORLD_NAME];
 
-	if (cow_depth(w->file) < 2)
+	top_name(w, layer, name);
+	return name[1] == 's' && w->boot[1] != 's';
+}
+
+void world_merge(struct world *w)
+{
+	struct cow_merge_args args = { 0 };
+	unsigned int depth = cow_depth(w->file);
+
+	if (depth < 2)
 		return;
-	top_name(w, 0, top);
-	/* What the boot arguments name, or lead through, has to stay. */
-	args.remove = top[1] == 's' && w->boot[1] != 's' && world_pick(w, 2);
+	if (!cow_merge_pending(w->file, &args) && depth > 2)
+		args.layer = world_pick(w, depth - 1);
+	args.paused = false;
+	args.remove = world_may_delete(w, args.layer) && world_pick(w, 2);
 	args.force = !world_pick(w, 3);
 	world_merge_args(w, &args);
+}
+
+void world_wish(struct world *w, enum cow_merge_wish wish)
+{
+	if (w->doing != TASK_MERGE)
+		return;
+	w->wish = wish;
+	w->ended |= wish == COW_MERGE_CANCEL || wish == COW_MERGE_STOP;
+	cow_merge_control(w->task, wish);
 }
 
 static void snapshot_over(struct world *w)
@@ -442,7 +467,7 @@ static void task_over(struct world *w)
 	int result = w->task->result;
 
 	world_trace(w, "task %d ends: %d", w->doing, result);
-	if (result)
+	if (result && !(result == -ECANCELED && w->ended))
 		world_fail(w, "a task failed: %s", w->task->error.text);
 	if (w->doing == TASK_SNAPSHOT) {
 		cow_snapshot_end(w->task);
@@ -525,8 +550,10 @@ void world_step(struct world *w)
 {
 	uint64_t n = world_pick(w, 100);
 
-	if (w->task && n < 50)
+	if (w->task && n < 45)
 		world_step_task(w);
+	else if (w->task && n < 50)
+		world_wish(w, world_pick(w, COW_MERGE_STOP + 1));
 	else if (w->task || n < 70)
 		world_mix(w);
 	else if (n < 76)
@@ -534,7 +561,7 @@ void world_step(struct world *w)
 	else if (n < 84)
 		world_snapshot(w, world_top_is_raw(w) ? 3 + n % 2 : 4);
 	else if (n < 93)
-		world_merge(w, cow_merge_pending(w->file));
+		world_merge(w);
 	else if (n < 95)
 		reopen(w);
 	else if (n < 96)
@@ -554,6 +581,8 @@ void world_end(struct world *w)
 {
 	unsigned int patience = PATIENCE;
 
+	if (w->wish == COW_MERGE_PAUSE)
+		world_wish(w, COW_MERGE_RUN);
 	while (w->task && --patience)
 		world_step_task(w);
 	if (!patience)

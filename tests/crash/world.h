@@ -94,6 +94,8 @@ struct world {
 	unsigned int nfrozen;
 	enum world_task doing;
 	struct cow_task *task;
+	enum cow_merge_wish wish;
+	bool ended;		/* the merge was told to */
 	bool swapped;
 	char old_top[WORLD_NAME];
 	struct frozen_sector *at_swap;
@@ -125,7 +127,9 @@ int world_open(struct world *w);
 void world_mix(struct world *w);	/* one request, some answers */
 void world_step(struct world *w);	/* that, or something else */
 void world_end(struct world *w);	/* tasks and requests come to their end */
-void world_merge(struct world *w, bool resume);
+void world_merge(struct world *w);
+void world_wish(struct world *w, enum cow_merge_wish wish);
+bool world_may_delete(const struct world *w, unsigned int layer);
 void world_hook(void *world);	/* before every change on the disk */
 void world_step_task(struct world *w);
 void world_settle(struct world *w);

@@ -211,6 +211,9 @@ static void all_options(void)
 
 /* ---- commands ---------------------------------------------------------- */
 
+#define NOTHING_SAID \
+	.wish = UBD_NO_WISH, .speed = UBD_NO_NUMBER, .depth = UBD_NO_NUMBER
+
 static const struct {
 	const char *text;
 	struct ubd_words words;
@@ -248,7 +251,43 @@ static const struct {
 	{ "ubdc delete x y", { .device = "ubdc", .unit = 2, .remove = true,
 			       .unknown = "x" } },
 	{ "ubdz force", { .device = "ubdz", .unit = -EINVAL, .force = true } },
+	{ "ubda discard", { .device = "ubda", .discard = true } },
+}, merges[] = {
+	{ "", { .device = "", .unit = -EINVAL, NOTHING_SAID } },
+	{ "ubdc", { .device = "ubdc", .unit = 2, NOTHING_SAID } },
+	{ "ubdc force nowait", { .device = "ubdc", .unit = 2, .force = true,
+				 .nowait = true, NOTHING_SAID } },
+	{ "ubda=f", { .device = "ubda", .file = "f", NOTHING_SAID } },
+	{ "ubda=my f delete", { .device = "ubda", .file = "my f",
+				.remove = true, NOTHING_SAID } },
+	{ "ubda=f delete \t force", { .device = "ubda", .file = "f",
+				      .remove = true, .force = true,
+				      NOTHING_SAID } },
+	{ "ubda=delete", { .device = "ubda", .file = "delete", NOTHING_SAID } },
+	{ "ubda=f pause", { .device = "ubda", .file = "f pause",
+			    NOTHING_SAID } },
+	{ "ubda pause", { .device = "ubda", .wish = COW_MERGE_PAUSE,
+			  .speed = UBD_NO_NUMBER, .depth = UBD_NO_NUMBER } },
+	{ "ubda resume", { .device = "ubda", .wish = COW_MERGE_RUN,
+			   .speed = UBD_NO_NUMBER, .depth = UBD_NO_NUMBER } },
+	{ "ubda cancel", { .device = "ubda", .wish = COW_MERGE_CANCEL,
+			   .speed = UBD_NO_NUMBER, .depth = UBD_NO_NUMBER } },
+	{ "ubda speed=20", { .device = "ubda", .wish = UBD_NO_WISH,
+			     .speed = 20, .depth = UBD_NO_NUMBER } },
+	{ "ubda auto=0 delete", { .device = "ubda", .wish = UBD_NO_WISH,
+				  .speed = UBD_NO_NUMBER, .remove = true } },
+	{ "ubda speed=", { .device = "ubda", .unknown = "speed=",
+			   NOTHING_SAID } },
+	{ "ubda speed=1x", { .device = "ubda", .unknown = "speed=1x",
+			     NOTHING_SAID } },
+	{ "ubda auto=1234567890", { .device = "ubda",
+				    .unknown = "auto=1234567890",
+				    NOTHING_SAID } },
+	{ "ubda discard", { .device = "ubda", .unknown = "discard",
+			    NOTHING_SAID } },
 };
+
+#undef NOTHING_SAID
 
 static bool same_words(const struct ubd_words *one,
 		       const struct ubd_words *other)
@@ -258,7 +297,9 @@ static bool same_words(const struct ubd_words *one,
 	       one->version == other->version &&
 	       same(one->unknown, other->unknown) &&
 	       one->nowait == other->nowait && one->remove == other->remove &&
-	       one->force == other->force;
+	       one->force == other->force &&
+	       one->discard == other->discard && one->wish == other->wish &&
+	       one->speed == other->speed && one->depth == other->depth;
 }
 
 static void commands(void)
@@ -279,6 +320,13 @@ static void commands(void)
 		ubd_parse_unsnapshot(line, &words);
 		ok(same_words(&words, &unsnapshots[i].words),
 		   "unsnapshot \"%s\"", unsnapshots[i].text);
+		free(line);
+	}
+	for (i = 0; i < ARRAY_SIZE(merges); i++) {
+		line = line_of(merges[i].text);
+		ubd_parse_merge(line, &words);
+		ok(same_words(&words, &merges[i].words), "merge \"%s\"",
+		   merges[i].text);
 		free(line);
 	}
 }

@@ -314,7 +314,7 @@ static void go_on(struct stand *stand)
 {
 	unsigned int i;
 
-	if (cow_merge_pending(&stand->file[0]))
+	if (cow_merge_pending(&stand->file[0], NULL))
 		must(stand, stand_merge(stand, false), "the merge");
 	for (i = 0; i < 4 && !stand->failed; i++)
 		stand_mix(stand);

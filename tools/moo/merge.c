@@ -80,7 +80,6 @@ static int drain(struct moo_chain *chain, const struct moo_args *args,
 	struct cow_merge_args merge = {
 		.force = true,
 		.remove = args->remove,
-		.resume = cow_merge_pending(chain->file),
 	};
 	struct cow_merge_progress *progress = calloc(1, sizeof(*progress));
 	struct cow_task *task;

@@ -135,6 +135,15 @@ int ubd_claim(struct ubd *dev);
 void ubd_release(struct ubd *dev);
 
 /**
+ * ubd_exclude() - nobody opens the disk until ubd_include()
+ * @dev: claimed
+ *
+ * Sleeps. Return: 0, or -EBUSY if somebody has it open.
+ */
+int ubd_exclude(struct ubd *dev);
+void ubd_include(struct ubd *dev);
+
+/**
  * ubd_step() - take a task to its end; for a kthread
  * @dev: claimed
  * @task: started on the device's chain
@@ -144,8 +153,17 @@ void ubd_release(struct ubd *dev);
 void ubd_step(struct ubd *dev, struct cow_task *task, void (*tick)(void *arg),
 	      void *arg);
 
-/* Go on with a merge that was under way when the machine stopped. */
+/* Go on with merges that were under way when the machine stopped. */
 void ubd_resume_merge(struct ubd *dev);
+
+/* The device has a layer more: fold some, if that was asked for. */
+void ubd_auto_merge(struct ubd *dev);
+
+/* End a merge under way; it goes on when the device is configured again. */
+void ubd_stop_merge(struct ubd *dev);
+
+/* The device is removed: nothing of what was said about its merges holds. */
+void ubd_forget_merge(struct ubd *dev);
 
 #endif /* __UM_HOST__ */
 

@@ -119,15 +119,17 @@ void *ubd_job_new(size_t size, struct ubd *dev, const struct mc_request *req)
 }
 
 /* A merge is in the midst of it, and not at its first or last steps. */
-static bool draining(struct ubd *dev)
+static bool merging(struct ubd *dev)
 {
 	unsigned long flags = ubd_enter();
 	struct common_file *file = ubd_file(dev);
 	struct cow_layer_info info;
-	bool yes;
+	bool yes = false;
+	unsigned int i;
 
-	yes = file && !cow_layer(file, 0, &info) &&
-	      info.state == COW_STATE_DRAINING;
+	for (i = 0; file && !yes && !cow_layer(file, i, &info); i++)
+		yes = info.state == COW_STATE_DRAINING ||
+		      info.state == COW_STATE_FOLDING;
 	ubd_leave(flags);
 	return yes;
 }
@@ -142,7 +144,7 @@ static const char *job_claim(struct ubd_job *job)
 		ret = ubd_claim(job->dev);
 		if (ret != -EBUSY)
 			return ret ? "it is not configured" : NULL;
-		if (draining(job->dev))
+		if (merging(job->dev))
 			break;
 		msleep(20);
 	}

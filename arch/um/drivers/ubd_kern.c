@@ -43,6 +43,7 @@
 
 #define UBD_LOCK_RETRY	2000	/* ms; a killed machine's locks linger */
 #define UBD_IDLE_WAIT	1500	/* times 20 ms */
+#define UBD_STOP_WAIT	250	/* the same */
 
 /* What the geometry ioctls answer, as they always have. */
 #define UBD_HEADS	128
@@ -432,6 +433,36 @@ void ubd_release(struct ubd *dev)
 	ubd_leave(flags);
 }
 
+/* As ubd_claim(), but a merge under way is stopped for that. */
+static int ubd_claim_stopped(struct ubd *dev)
+{
+	int ret = ubd_claim(dev);
+	unsigned int i;
+
+	for (i = 0; i < UBD_STOP_WAIT && ret == -EBUSY; i++) {
+		ubd_stop_merge(dev);
+		msleep(20);
+		ret = ubd_claim(dev);
+	}
+	return ret;
+}
+
+int ubd_exclude(struct ubd *dev)
+{
+	mutex_lock(&dev->disk->open_mutex);
+	if (!disk_openers(dev->disk))
+		return 0;
+	mutex_unlock(&dev->disk->open_mutex);
+	return -EBUSY;
+}
+
+void ubd_include(struct ubd *dev)
+{
+	/* There may be other partitions than before. */
+	set_bit(GD_NEED_PART_SCAN, &dev->disk->state);
+	mutex_unlock(&dev->disk->open_mutex);
+}
+
 static void ubd_task_wake(struct cow_task *task)
 {
 	struct ubd *dev;
@@ -496,6 +527,7 @@ static void ubd_deconfigure(struct ubd *dev)
 
 	memset(&dev->config, 0, sizeof(dev->config));
 	ubd_leave(flags);
+	ubd_forget_merge(dev);
 	kfree(old.text);
 }
 
@@ -880,7 +912,7 @@ static int ubd_add_queue(struct ubd *dev)
 static bool ubd_merge_pending(struct ubd *dev)
 {
 	unsigned long flags = ubd_enter();
-	bool pending = dev->file && cow_merge_pending(dev->file);
+	bool pending = dev->file && cow_merge_pending(dev->file, NULL);
 
 	ubd_leave(flags);
 	return pending;
@@ -1047,7 +1079,7 @@ static int ubd_remove(struct ubd *dev, char **error)
 		flush_delayed_fput();
 	if (disk_openers(dev->disk))
 		return -EBUSY;
-	ret = ubd_claim(dev);
+	ret = ubd_claim_stopped(dev);
 	if (ret == -EBUSY)
 		*error = "a snapshot or merge of it is under way";
 	if (ret)
@@ -1116,7 +1148,7 @@ static void ubd_shutdown(struct platform_device *pdev)
 	int ret;
 
 	/* A merge under way goes on at the next start. */
-	if (ubd_claim(dev)) {
+	if (ubd_claim_stopped(dev)) {
 		ret = ubd_flush(dev);
 	} else {
 		ret = ubd_rest(dev);

@@ -22,8 +22,12 @@ static const char *format_name(enum cow_format format)
 static void state_name(const struct cow_layer_info *info, char *buf,
 		       size_t len)
 {
+	const char *paused = info->paused ? ", paused" : "";
+
 	if (info->state == COW_STATE_DRAINING)
-		snprintf(buf, len, "draining %u %%", info->drained);
+		snprintf(buf, len, "draining %u %%%s", info->drained, paused);
+	else if (info->state == COW_STATE_FOLDING)
+		snprintf(buf, len, "folding %u %%%s", info->drained, paused);
 	else
 		snprintf(buf, len, "%s",
 			 info->state == COW_STATE_TOP ? "top" : "frozen");

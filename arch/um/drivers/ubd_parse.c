@@ -239,6 +239,7 @@ void ubd_parse_snapshot(char *text, struct ubd_words *words)
 		take_version(file, words);
 }
 
+/* Words that every kind of merge has. */
 static bool parse_word(struct ubd_words *words, const char *word)
 {
 	if (!strcmp(word, "nowait"))
@@ -252,13 +253,98 @@ static bool parse_word(struct ubd_words *words, const char *word)
 	return true;
 }
 
-void ubd_parse_unsnapshot(char *text, struct ubd_words *words)
+static bool parse_unsnapshot_word(struct ubd_words *words, const char *word)
+{
+	if (strcmp(word, "discard"))
+		return parse_word(words, word);
+	words->discard = true;
+	return true;
+}
+
+/* @name, which ends in '=', and a number of up to nine digits. */
+static bool parse_assigned(const char *word, const char *name, uint32_t *value)
+{
+	size_t len = strlen(name), digits;
+	uint32_t n = 0;
+
+	if (strncmp(word, name, len))
+		return false;
+	word += len;
+	for (digits = 0; digits < 9 && is_digit(*word); digits++)
+		n = n * 10 + *word++ - '0';
+	if (!digits || *word)
+		return false;
+	*value = n;
+	return true;
+}
+
+static bool parse_merge_word(struct ubd_words *words, const char *word)
+{
+	if (!strcmp(word, "pause"))
+		words->wish = COW_MERGE_PAUSE;
+	else if (!strcmp(word, "resume"))
+		words->wish = COW_MERGE_RUN;
+	else if (!strcmp(word, "cancel"))
+		words->wish = COW_MERGE_CANCEL;
+	else
+		return parse_word(words, word) ||
+		       parse_assigned(word, "speed=", &words->speed) ||
+		       parse_assigned(word, "auto=", &words->depth);
+	return true;
+}
+
+static void parse_words(char *text, struct ubd_words *words,
+			bool (*parse)(struct ubd_words *words,
+				      const char *word))
 {
 	char *word;
 
+	while (!words->unknown && (word = strsep(&text, " \t")))
+		if (*word && !parse(words, word))
+			words->unknown = word;
+}
+
+void ubd_parse_unsnapshot(char *text, struct ubd_words *words)
+{
 	*words = (struct ubd_words){ .device = strsep(&text, " \t") };
 	words->unit = parse_name(words->device);
-	while (!words->unknown && (word = strsep(&text, " \t")))
-		if (*word && !parse_word(words, word))
-			words->unknown = word;
+	parse_words(text, words, parse_unsnapshot_word);
+}
+
+/* Cut known words off behind a file's name, from the last one on. */
+static void take_words(char *file, struct ubd_words *words)
+{
+	for (;;) {
+		char *word = file + strlen(file);
+
+		while (word > file && !strchr(" \t", word[-1]))
+			word--;
+		if (word == file || !parse_word(words, word))
+			return;
+		while (word > file && strchr(" \t", word[-1]))
+			word--;
+		*word = '\0';
+	}
+}
+
+void ubd_parse_merge(char *text, struct ubd_words *words)
+{
+	char *end = text + strcspn(text, "= \t");
+	bool named = *end == '=';
+
+	*words = (struct ubd_words){
+		.device = text,
+		.wish = UBD_NO_WISH,
+		.speed = UBD_NO_NUMBER,
+		.depth = UBD_NO_NUMBER,
+	};
+	if (*end)
+		*end++ = '\0';
+	words->unit = parse_name(words->device);
+	if (named) {
+		words->file = end;
+		take_words(end, words);
+	} else {
+		parse_words(end, words, parse_merge_word);
+	}
 }

@@ -72,8 +72,12 @@ struct ubd_config {
  * @file: snapshot: what stands behind '=', or NULL
  * @version: snapshot: 3 or 4 if the last word says it, else 0
  * @unknown: the first word that is none, or a version that is none; or NULL
- * @nowait: unsnapshot: the word "nowait" was said; and so @remove, of
- *	"delete", and @force
+ * @nowait: unsnapshot, merge: the word "nowait" was said; and so @remove, of
+ *	"delete", @force and @discard
+ * @wish: merge: what a merge under way shall do, or UBD_NO_WISH
+ * @speed: merge: MiB in a second, 0 for no limit; or UBD_NO_NUMBER
+ * @depth: merge: layers from which on to fold by itself, 0 for never; or
+ *	UBD_NO_NUMBER
  */
 struct ubd_words {
 	const char *device;
@@ -84,7 +88,14 @@ struct ubd_words {
 	bool nowait;
 	bool remove;
 	bool force;
+	bool discard;
+	int wish;
+	uint32_t speed;
+	uint32_t depth;
 };
+
+#define UBD_NO_WISH	(-1)
+#define UBD_NO_NUMBER	(~0u)
 
 /**
  * ubd_parse_unit() - the number of a device
@@ -116,14 +127,18 @@ char *ubd_parse_options(char *text, struct ubd_options *options);
 
 /**
  * ubd_parse_snapshot() - "", "ubda", "ubda=FILE", "ubda=FILE V3"
- * ubd_parse_unsnapshot() - "ubda [nowait] [delete] [force]"
+ * ubd_parse_unsnapshot() - "ubda [nowait] [delete] [force] [discard]"
+ * ubd_parse_merge() - "ubda[=FILE] [nowait] [delete] [force]", "ubda auto=N
+ *	[delete]", "ubda pause", "resume", "cancel", "speed=N"
  * @text: without blanks around it
  * @words: filled
  *
  * A name may hold blanks. If it ends in a word that looks like a version, a
- * version has to follow it: "ubda=my V3 V4" makes "my V3".
+ * version has to follow it: "ubda=my V3 V4" makes "my V3". Of a name behind
+ * "merge ubda=", the last words are taken as what they say.
  */
 void ubd_parse_snapshot(char *text, struct ubd_words *words);
 void ubd_parse_unsnapshot(char *text, struct ubd_words *words);
+void ubd_parse_merge(char *text, struct ubd_words *words);
 
 #endif

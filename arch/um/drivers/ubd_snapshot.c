@@ -71,6 +71,8 @@ static bool snapshot_fails(struct ubd_job *job)
 	if (!failed)
 		snapshot_done(job);
 	ubd_call(ubd_host_snapshot_end, snap->task);
+	if (!failed)
+		ubd_auto_merge(job->dev);
 	return failed;
 }
 

@@ -551,10 +551,14 @@ static void cycle_parent_done(struct cow_wait *wait)
 		cow_commit(chain->top, &chain->flush.top_done);
 }
 
-/* In a drain, and until a snapshot has settled, the parent changes too. */
+/*
+ * In a drain, until one that was given up is over, and until a snapshot has
+ * settled, the parent changes too.
+ */
 static bool parent_changes(const struct chain *chain)
 {
-	return chain->drain.active || chain->flush.blocked;
+	return chain->drain.active || chain->drain.leaving ||
+	       chain->flush.blocked;
 }
 
 static void cycle_begin(struct chain *chain)

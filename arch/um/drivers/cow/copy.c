@@ -5,9 +5,9 @@
  * Duty: room in the parent, one IO_COPY or IO_ZERO, and the change of ownership
  * when that has succeeded.
  *
- * Invariants: both layers change in memory at the same instant, and not while
- * the parent is being flushed (drain.hold_flips). A piece that failed changes
- * nothing.
+ * Invariants: in a drain both layers change in memory at the same instant, and not
+ * while the parent is being flushed (drain.hold_flips); in a fold the layer keeps
+ * what it has. A piece that failed changes nothing.
  */
 #include "merge.h"
 
@@ -16,7 +16,11 @@ void cow_merge_report(struct merge *merge)
 {
 	uint64_t left = merge->top->owned << COW_SECTOR_SHIFT;
 	struct cow_merge_progress *progress = merge->progress;
+	const struct fold *fold = &merge->work.chain->fold;
 
+	if (merge->child)
+		left = fold->total > fold->moved ?
+		       (fold->total - fold->moved) << COW_SECTOR_SHIFT : 0;
 	progress->done = progress->total > left ? progress->total - left : 0;
 }
 
@@ -28,8 +32,11 @@ static void copy_flip(struct sub *sub)
 	if (sub->set)
 		merge->parent->ops->set(merge->parent, sub->page, sub->sector,
 					sub->count, sub->state);
-	merge->top->ops->set(merge->top, sub->clear, sub->sector, sub->count,
-			     COW_ABSENT);
+	if (sub->clear)
+		merge->top->ops->set(merge->top, sub->clear, sub->sector,
+				     sub->count, COW_ABSENT);
+	else
+		merge->work.chain->fold.moved += sub->count;
 	cow_merge_report(merge);
 	cow_sub_put(sub);
 	drain->copies--;
@@ -57,7 +64,8 @@ static void copy_finish(struct sub *sub)
 		merge->error = sub->io.result;
 		if (sub->page)
 			cow_page_unpin(sub->page);
-		cow_page_unpin(sub->clear);
+		if (sub->clear)
+			cow_page_unpin(sub->clear);
 		cow_sub_put(sub);
 		drain->copies--;
 		if (!drain->copies)
@@ -98,6 +106,25 @@ static int copy_room(struct merge *merge, const struct cow_run *from,
 	return ret;
 }
 
+/* A drain: pin the page that says that the layer has the sectors. */
+static int copy_clear(struct merge *merge, struct cow_run *to,
+		      struct ipage **clear, struct ipage **need)
+{
+	struct layer *top = merge->top;
+	struct cow_run run;
+	int ret;
+
+	if (merge->child)
+		return 0;
+	ret = top->ops->prepare_set(top, to->sector, to->count, &run, need);
+	if (ret)
+		return ret;
+	*clear = *need;
+	if (run.count < to->count)
+		to->count = run.count;
+	return 0;
+}
+
 static void copy_submit(struct merge *merge, struct sub *sub,
 			const struct cow_run *from, const struct cow_run *to)
 {
@@ -132,7 +159,7 @@ int64_t cow_merge_copy(struct merge *merge, uint64_t sector, uint64_t count,
 		       struct ipage **need)
 {
 	struct layer *top = merge->top;
-	struct cow_run from, to, pinned;
+	struct cow_run from, to;
 	struct ipage *page, *clear;
 	struct sub *sub;
 	int ret;
@@ -145,9 +172,8 @@ int64_t cow_merge_copy(struct merge *merge, uint64_t sector, uint64_t count,
 	if (ret)
 		return ret;
 	sub = cow_sub_get(merge->work.chain);
-	ret = sub ? top->ops->prepare_set(top, sector, to.count, &pinned,
-					  need) : -ENOBUFS;
-	clear = *need;
+	clear = NULL;
+	ret = sub ? copy_clear(merge, &to, &clear, need) : -ENOBUFS;
 	if (ret) {
 		if (page)
 			cow_page_unpin(page);
@@ -155,8 +181,6 @@ int64_t cow_merge_copy(struct merge *merge, uint64_t sector, uint64_t count,
 			cow_sub_put(sub);
 		return ret;
 	}
-	if (pinned.count < to.count)
-		to.count = pinned.count;
 	sub->page = page;
 	sub->clear = clear;
 	copy_submit(merge, sub, &from, &to);

@@ -418,6 +418,7 @@ enum cow_state {
 	COW_STATE_TOP,		/* takes the writes */
 	COW_STATE_FROZEN,	/* never written again */
 	COW_STATE_DRAINING,	/* gives its sectors to its parent */
+	COW_STATE_FOLDING,	/* frozen, and its parent gets its sectors, too */
 };
 
 /**
@@ -427,7 +428,8 @@ enum cow_state {
  * @state: its part in this chain
  * @size: bytes of the device that it describes
  * @owned: bytes of sectors that it owns
- * @drained: percent given away, while draining
+ * @drained: percent given away, while draining or folding
+ * @paused: its merge waits until somebody says to go on
  * @id: which file it is
  */
 struct cow_layer_info {
@@ -437,6 +439,7 @@ struct cow_layer_info {
 	uint64_t size;
 	uint64_t owned;
 	unsigned int drained;
+	bool paused;
 	struct io_id id;
 };
 
@@ -559,33 +562,43 @@ void cow_snapshot_end(struct cow_task *task);
 /* ---- merge ------------------------------------------------------------- */
 
 /**
- * struct cow_merge_args - drain the top into its parent
- * @force: also a top that no snapshot made, whose parent may be shared
- * @remove: delete the emptied file
- * @resume: finish what was under way when the machine stopped
+ * struct cow_merge_args - one layer into its parent
+ * @layer: which, 0 being the top: the top is drained, so that its parent takes
+ *	the writes at the end; a frozen layer is folded, below a top that goes on
+ * @force: also a layer that no snapshot made, whose parent may be shared
+ * @remove: delete the file that was merged
+ * @discard: the top alone: drop what it holds, do not move it; nobody uses the
+ *	device, which is as it was at the snapshot then
+ * @paused: begin as if COW_MERGE_PAUSE had been said
  */
 struct cow_merge_args {
+	unsigned int layer;
 	bool force;
 	bool remove;
-	bool resume;
+	bool discard;
+	bool paused;
 };
 
 /**
  * struct cow_merge_progress - how far a merge is
  * @done: bytes moved
  * @total: bytes to move in all
+ * @paused: it waits, durably, until COW_MERGE_RUN is said
  * @top: absolute name of the top when the task is done
- * @drained: absolute name of the layer that was emptied
+ * @drained: absolute name of the layer that is merged
+ * @parent: absolute name of the layer that it is merged into
  */
 struct cow_merge_progress {
 	uint64_t done;
 	uint64_t total;
+	bool paused;
 	char top[COW_PATH_MAX];
 	char drained[COW_PATH_MAX];
+	char parent[COW_PATH_MAX];
 };
 
 /**
- * cow_merge_start() - begin to drain the top into its parent
+ * cow_merge_start() - begin to merge a layer into its parent
  * @file: an open chain
  * @args: not needed after the call
  * @progress: kept up to date
@@ -593,7 +606,12 @@ struct cow_merge_progress {
  * @err: filled on failure
  *
  * May block. The device stays usable throughout; what it reads never changes
- * by the merge. Restartable after a crash at any point.
+ * by the merge, unless it is to be discarded. Restartable after a crash at any
+ * point.
+ *
+ * Return: 0, -EINVAL (nothing to merge, or into), -EROFS, -EOPNOTSUPP (flag c),
+ * -EBUSY (a task is under way, or somebody else uses a layer that would change),
+ * -EPERM (no snapshot made it) or what the host said.
  */
 int cow_merge_start(struct common_file *file, const struct cow_merge_args *args,
 		    struct cow_merge_progress *progress,
@@ -601,9 +619,47 @@ int cow_merge_start(struct common_file *file, const struct cow_merge_args *args,
 void cow_merge_end(struct cow_task *task);
 
 /**
- * cow_merge_pending() - true if the top was being drained when it was opened
+ * enum cow_merge_wish - what is asked of a merge under way
+ * @COW_MERGE_RUN: go on
+ * @COW_MERGE_PAUSE: copy no more for the time being, also after a restart
+ * @COW_MERGE_CANCEL: give it up: the chain stays as it is, with all layers. What
+ *	was copied stays where it is, so that a new merge has less to do
+ * @COW_MERGE_STOP: end the task; what it began stays pending
  */
-bool cow_merge_pending(const struct common_file *file);
+enum cow_merge_wish {
+	COW_MERGE_RUN,
+	COW_MERGE_PAUSE,
+	COW_MERGE_CANCEL,
+	COW_MERGE_STOP,
+};
+
+/**
+ * cow_merge_control() - say what a merge shall do from its next window on
+ * @task: of cow_merge_start(), not yet at its end
+ * @wish: the last one counts
+ *
+ * Does not block. Who comes when all is copied comes too late: the merge ends
+ * well then. A merge that was given up or stopped ends with -ECANCELED.
+ */
+void cow_merge_control(struct cow_task *task, enum cow_merge_wish wish);
+
+/**
+ * cow_merge_rests() - true if the merge holds no write at the moment
+ *
+ * Then its next step may be taken as late as one likes.
+ */
+bool cow_merge_rests(const struct cow_task *task);
+
+/**
+ * cow_merge_pending() - was a layer being merged when the chain was opened?
+ * @file: an open chain
+ * @args: filled so that cow_merge_start() goes on with it; may be NULL
+ *
+ * A merge that was stopped, or that failed, is pending, too. Several may be: the
+ * uppermost is told.
+ */
+bool cow_merge_pending(const struct common_file *file,
+		       struct cow_merge_args *args);
 
 /* ---- shutting down ----------------------------------------------------- */
 

@@ -9,7 +9,7 @@
  *  - One thread at a time. What completes later is queued on chain.run and
  *    carried on by cow_run(), so that no completion recurses into another.
  *  - A layer's ops map sectors and stage metadata; only request.c, commit.c,
- *    page.c and merge.c submit I/O.
+ *    page.c, copy.c and merge.c submit I/O.
  *  - An index page that is dirty, or has children in memory, is never evicted.
  *  - Header slots of a layer that is written are written by commit.c alone.
  */
@@ -503,9 +503,12 @@ struct owner_cache {
  * @held: writes that wait for the window to be released
  * @hold_flips: the parent is being flushed: no sector may change hands
  * @flips: completed writes and copies that wait for that to be over
+ * @leaving: it was given up: writes go to the top, and what its parent was given
+ *	is not durable yet
  */
 struct drain {
 	bool active;
+	bool leaving;
 	uint64_t start;
 	uint64_t end;
 	unsigned int copies;
@@ -514,6 +517,18 @@ struct drain {
 	uint64_t total;		/* sectors that the top owned at the start */
 	bool hold_flips;
 	struct cow_queue flips;
+};
+
+/**
+ * struct fold - a layer below the top gives its sectors to its parent
+ * @from: the layer; NULL: there is none. It stays when the fold was stopped, since
+ *	the files are kept for its continuation
+ * @moved, @total: sectors
+ */
+struct fold {
+	struct layer *from;
+	uint64_t moved;
+	uint64_t total;
 };
 
 /**
@@ -582,6 +597,7 @@ struct chain {
 	bool direct;
 	struct guard guard;
 	struct drain drain;
+	struct fold fold;
 	struct flush_cycle flush;
 	struct cow_task *task;
 	struct cow_geometry geometry;
@@ -630,6 +646,9 @@ void cow_wait_page(struct chain *chain, struct ipage *page,
 
 /* Number of writes under way that touch [start, end), and a way to wait. */
 unsigned int cow_writes_in(struct chain *chain, uint64_t start, uint64_t end);
+
+/* Those of @from go to @to instead; none of them has a piece under way. */
+void cow_writes_move(struct chain *chain, struct layer *from, struct layer *to);
 
 /* ---- errors ------------------------------------------------------------ */
 

@@ -164,7 +164,9 @@ _Static_assert(offsetof(struct cow_disk_v4, seal) == 264, "seal at 264");
 #define COW_IS_DRAINING		4u	/* being emptied into its parent */
 #define COW_IS_DRAINED		8u	/* empty: a name for its parent */
 #define COW_IS_SNAPSHOT		16u	/* made by snapshot: parent is its own */
-#define COW_STATES		31u
+#define COW_IS_PAUSED		64u	/* its merge waits for a word */
+#define COW_IS_PARTIAL		128u	/* part of it is in its parent */
+#define COW_STATES		(31u | COW_IS_PAUSED | COW_IS_PARTIAL)
 
 /* cow_disk_v4.parent_format */
 #define COW_PARENT_NONE		0u

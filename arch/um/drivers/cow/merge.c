@@ -1,67 +1,45 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Drain: the top gives its sectors to its parent, window by window, while the
- * guest runs; at the end the parent is the top.
+ * Merge: a layer gives its sectors to its parent while the guest runs.
  *
- * Duty: the protocol and its order on disk.
+ * Duty: what is common to the drain of the top (drain.c) and the fold of a frozen
+ * layer (fold.c).
  *
  *	GUARD      what would become sector 0 of a raw file is looked at
- *	MARK       the top says durably that it is being drained, so that a
+ *	MARK       the layer says durably that it is being merged, so that a
  *	           parent that has changed is no reason to refuse the chain
- *	FLUSH      nothing is left of what was staged before
- *	ACTIVATE   from here on writes go to the parent
- *	WRITERS    writes that began before finish on the top
- *	FIND       the next stretch that the top still owns is the next window
- *	LOOK       where the top's bitmap has a hole, FIND passes over it
- *	HOLD       writes to the window wait; those under way finish
+ *	FIND       the next stretch that the layer still owns is the next window
+ *	LOOK       where the layer's bitmap has a hole, FIND passes over it
  *	COPY       the window is copied; ownership changes as pieces succeed
- *	SETTLE     all pieces are back: release the window, go to FIND
- *	EMPTY      flush: the parent first, then what the top gave away
- *	MARK_EMPTY the top says durably that it is a name for its parent
- *	UNLINK     the parent forgets its successor; durable
- *	SWAP       the parent is the top
- *	IDLE       reads that were resolved to the old top finish
- *	REMOVE     the emptied file is deleted, if that was asked for; else a V4
- *	           file gives its room back
+ *	SETTLE     all pieces are back: go to FIND
+ *	PAUSE      the layer says durably that the merge waits
+ *	PAUSED     for another wish
+ *	GO_ON      it says durably that it does not
+ *
+ * and, when it is given up:
+ *
+ *	BACK_SYNC    all that the parent was given is durable
+ *	BACK_HARDEN  and its identity is final
+ *	BACK_LIST    V4: the list of its free blocks is durable
+ *	BACK_NAME    the layer names that identity; durable
+ *	BACK_CHILD   who knows the layer by its time names that; durable
+ *	BACK_RECORD  the layer says that part of it was moved, and that it is not
+ *	             being merged any more; durable, of V4 together with BACK_NAME
+ *	BACK_END     the chain is as it was
  *
  * Invariants:
  *  - Before MARK is durable nothing has moved; after it any crash opens and may
- *    be drained again from the start, which copies the same bytes.
- *  - A sector that the top gave away is on disk in the parent before the top's
- *    metadata says so (commit.c, hold_flips).
- *  - No work is ever added: writes never give the top a sector.
+ *    be merged again from the start, which copies the same bytes.
+ *  - A wish is obeyed in FIND alone, where no write is held and no piece is under
+ *    way.
  */
 #include <string.h>
-#include "layer.h"
 #include "merge.h"
 
 #define WINDOW_SECTORS	2048u
 
-enum {
-	MERGE_GUARD,
-	MERGE_GUARD_READ,
-	MERGE_MARK,
-	MERGE_FLUSH,
-	MERGE_ACTIVATE,
-	MERGE_WRITERS,
-	MERGE_FIND,
-	MERGE_LOOK,
-	MERGE_HOLD,
-	MERGE_COPY,
-	MERGE_SETTLE,
-	MERGE_EMPTY,
-	MERGE_MARK_EMPTY,
-	MERGE_UNLINK,
-	MERGE_SWAP,
-	MERGE_IDLE,
-	MERGE_REMOVE,
-	MERGE_DONE,
-};
-
-static struct merge *merge_of(struct work *work)
-{
-	return cow_container_of(work, struct merge, work);
-}
+/* Bits that say how far a merge is. */
+#define MERGE_STATES	(COW_IS_DRAINING | COW_IS_DRAINED | COW_IS_PAUSED)
 
 /* ---- where it may block ------------------------------------------------ */
 
@@ -75,42 +53,77 @@ static uint64_t mtime_place(const struct cow_header *hdr)
 	return offsetof(struct cow_disk_v3, mtime);
 }
 
-/* The record first, since it keeps what the header is about to lose. */
-static int mark_call(void *arg)
+static int put_mtime(const struct layer *layer, uint32_t mtime)
 {
-	struct merge *merge = merge_of(arg);
-	const struct cow_env *env = &merge->work.chain->env;
-	const uint32_t never = 0;
-	struct layer *top = merge->top;
+	const struct cow_env *env = &layer->chain->env;
+	const uint32_t disk = layer->hdr.little_endian ?
+			      mtime : cow_be32(mtime);
 	int ret;
 
-	ret = cow_record_store(env, top->fd, top->path, &merge->record);
-	if (!ret)
-		ret = cow_header_patch(top, mtime_place(&top->hdr), &never,
-				       sizeof(never));
-	return ret ? ret : cow_sync_now(env, cow_data_fd(top));
+	ret = cow_header_patch(layer, mtime_place(&layer->hdr), &disk,
+			       sizeof(disk));
+	return ret ? ret : cow_sync_now(env, cow_data_fd(layer));
 }
 
-static int mark_empty_call(void *arg)
+static int record_call(void *arg)
 {
-	struct merge *merge = merge_of(arg);
-	const struct cow_env *env = &merge->work.chain->env;
+	struct merge *merge = cow_merge_of(arg);
+	const struct layer *top = merge->top;
 
-	merge->record.state = COW_IS_DRAINED;
-	merge->record.self = merge->top->st.id;
-	return cow_record_store(env, merge->top->fd, merge->top->path,
+	return cow_record_store(&top->chain->env, top->fd, top->path,
 				&merge->record);
 }
 
-static int unlink_call(void *arg)
+/* The record first, since it keeps what the header is about to lose. */
+static int mark_call(void *arg)
 {
-	return cow_record_thaw(merge_of(arg)->parent);
+	int ret = record_call(arg);
+
+	return ret ? ret : put_mtime(cow_merge_of(arg)->top, 0);
+}
+
+/* The layer's own time changes with its header. */
+static int back_name_call(void *arg)
+{
+	struct merge *merge = cow_merge_of(arg);
+	const struct cow_env *env = &merge->work.chain->env;
+	struct layer *top = merge->top;
+	int ret = put_mtime(top, merge->parent->st.mtime_sec);
+
+	return ret ? ret : env->io->stat(env->ctx, top->fd, &top->st);
+}
+
+/* The header of a child that is frozen, which nobody else writes. */
+static int put_slot_call(void *arg)
+{
+	struct layer *child = cow_merge_of(arg)->child;
+
+	child->hdr.v4.generation++;
+	return cow_v4_put_slot(&child->chain->env, cow_data_fd(child),
+			       &child->hdr.v4);
+}
+
+static int harden_call(void *arg)
+{
+	struct merge *merge = cow_merge_of(arg);
+	const struct cow_env *env = &merge->work.chain->env;
+	struct layer *parent = merge->parent;
+	int ret;
+
+	/* If the list can not be stored, blocks leak; that is all. */
+	if (parent->hdr.format == COW_V4) {
+		cow_free_store(parent);
+		return 0;
+	}
+	/* The time that the child will name must not be lost by a crash. */
+	ret = cow_sync_now(env, cow_data_fd(parent));
+	return ret ? ret : env->io->stat(env->ctx, parent->fd, &parent->st);
 }
 
 /* An emptied V4 file that is kept gives its room back. */
 static int shrink_call(void *arg)
 {
-	struct merge *merge = merge_of(arg);
+	struct merge *merge = cow_merge_of(arg);
 	const struct cow_env *env = &merge->work.chain->env;
 	struct cow_disk_v4 *v4 = &merge->top->hdr.v4;
 	int ret;
@@ -129,7 +142,7 @@ static int shrink_call(void *arg)
 
 static int remove_call(void *arg)
 {
-	struct merge *merge = merge_of(arg);
+	struct merge *merge = cow_merge_of(arg);
 	const struct cow_env *env = &merge->work.chain->env;
 
 	if (merge->top->hdr.format != COW_V4)
@@ -137,51 +150,127 @@ static int remove_call(void *arg)
 	return env->io->unlink(env->ctx, merge->top->path);
 }
 
-/* ---- the steps --------------------------------------------------------- */
+/* ---- steps that both kinds share --------------------------------------- */
+
+/*
+ * In a drain the layer's index may only be committed behind its parent's, which
+ * is what a flush does.
+ */
+static int commit_layer(struct merge *merge)
+{
+	if (merge->work.chain->drain.active)
+		return cow_work_flush(&merge->work);
+	return cow_work_commit(&merge->work, merge->top);
+}
+
+int cow_merge_state(struct merge *merge, uint32_t state)
+{
+	struct layer *top = merge->top;
+
+	merge->marking = top;
+	top->record.state = state;
+	if (top->hdr.format == COW_V4) {
+		top->hdr.v4.state = state;
+		top->header_dirty = true;
+		return commit_layer(merge);
+	}
+	merge->record.state = state;
+	merge->record.self = top->st.id;
+	return cow_work_call(&merge->work, record_call);
+}
+
+int cow_merge_sync(struct merge *merge)
+{
+	if (merge->child)
+		return cow_work_commit(&merge->work, merge->parent);
+	return cow_work_flush(&merge->work);
+}
+
+int cow_merge_harden(struct merge *merge, int next)
+{
+	struct work *work = &merge->work;
+	struct layer *parent = merge->parent;
+
+	if (cow_room_busy(parent))
+		return cow_work_wait(work, &parent->idle);
+	if (parent->room)
+		cow_room_collect(parent, true);
+	if (parent->hdr.format == COW_V4)
+		parent->header_dirty = true;
+	work->state = next;
+	return cow_work_call(work, harden_call);
+}
+
+int cow_merge_child(struct merge *merge)
+{
+	struct layer *child = merge->child;
+
+	merge->marking = child;
+	if (child != merge->work.chain->top)
+		return cow_work_call(&merge->work, put_slot_call);
+	child->header_dirty = true;
+	return cow_work_commit(&merge->work, child);
+}
+
+int cow_merge_empty(struct merge *merge)
+{
+	struct layer *top = merge->top;
+
+	top->hdr.v4.successor.len = 0;
+	memset(&top->hdr.v4.self, 0, sizeof(top->hdr.v4.self));
+	merge->record.successor[0] = '\0';
+	return cow_merge_state(merge, (top->record.state & COW_IS_SNAPSHOT) |
+				      COW_IS_DRAINED);
+}
+
+int cow_merge_dispose(struct merge *merge)
+{
+	if (merge->remove)
+		return cow_work_call(&merge->work, remove_call);
+	if (merge->top->hdr.format == COW_V4)
+		return cow_work_call(&merge->work, shrink_call);
+	return 0;
+}
 
 /* Known from here on: also of a mark that failed, part may be on disk. */
 static int mark(struct merge *merge)
 {
 	struct layer *top = merge->top;
+	uint32_t state = top->record.state | COW_IS_DRAINING;
+	bool again = top->record.state & COW_IS_DRAINING;
 
-	if (top->hdr.format != COW_V4) {
-		merge->record.state = COW_IS_DRAINING;
-		merge->record.self = top->st.id;
-		merge->record.parent_size = top->hdr.size;
-		if (!(top->record.state & COW_IS_DRAINING))
-			merge->record.parent_mtime = top->hdr.mtime;
-		top->record = merge->record;
-		return cow_work_call(&merge->work, mark_call);
-	}
-	top->record.state |= COW_IS_DRAINING;
-	top->hdr.v4.state |= COW_IS_DRAINING;
-	top->header_dirty = true;
-	return cow_work_commit(&merge->work, top);
-}
-
-static int activate(struct merge *merge)
-{
-	struct chain *chain = merge->work.chain;
-
-	chain->drain.active = true;
-	chain->drain.total = merge->top->owned;
-	merge->progress->total = merge->top->owned << COW_SECTOR_SHIFT;
-	cow_chain_relinked(chain);
-	cow_flush_unblock(chain);
-	return 0;
+	merge->work.state = merge->way->marked;
+	if (merge->wish != COW_MERGE_PAUSE)
+		state &= ~COW_IS_PAUSED;
+	merge->paused = state & COW_IS_PAUSED;
+	if (top->hdr.format == COW_V4)
+		return cow_merge_state(merge, state);
+	merge->marking = top;
+	merge->record = top->record;
+	merge->record.state = state;
+	merge->record.self = top->st.id;
+	merge->record.parent_size = top->hdr.size;
+	if (!again)
+		merge->record.parent_mtime = top->hdr.mtime;
+	top->record = merge->record;
+	/*
+	 * With what it has kept a layer that is folded is right over its changed
+	 * parent, for those too who know nothing of it.
+	 */
+	return cow_work_call(&merge->work, merge->child ? record_call :
+							  mark_call);
 }
 
 /* A COW header must not come into sector 0 of a raw file this way either. */
 static int guard(struct merge *merge)
 {
 	struct work *work = &merge->work;
-	struct chain *chain = work->chain;
 	struct ipage *page = NULL;
 	struct cow_run run;
 	int ret;
 
 	work->state = MERGE_MARK;
-	if (chain->raw)
+	if (work->chain->raw)
 		return 0;
 	ret = merge->top->ops->map(merge->top, 0, 1, &run, &page);
 	if (ret == -EAGAIN) {
@@ -213,9 +302,11 @@ static int guard_read(struct merge *merge)
 	return cow_is_magic(merge->sector) ? -EPERM : 0;
 }
 
+/* ---- windows ----------------------------------------------------------- */
+
 static int look_call(void *arg)
 {
-	struct merge *merge = merge_of(arg);
+	struct merge *merge = cow_merge_of(arg);
 
 	cow_look_host(&merge->look);
 	return 0;
@@ -223,15 +314,13 @@ static int look_call(void *arg)
 
 static void open_window(struct merge *merge)
 {
-	struct drain *drain = &merge->work.chain->drain;
-
-	drain->start = merge->cursor;
-	drain->end = merge->cursor + WINDOW_SECTORS -
+	merge->start = merge->cursor;
+	merge->end = merge->cursor + WINDOW_SECTORS -
 		     merge->cursor % WINDOW_SECTORS;
-	if (drain->end > merge->top->sectors)
-		drain->end = merge->top->sectors;
-	merge->copied = drain->start;
-	merge->work.state = MERGE_HOLD;
+	if (merge->end > merge->top->sectors)
+		merge->end = merge->top->sectors;
+	merge->copied = merge->start;
+	merge->work.state = merge->way->window;
 }
 
 static int find_window(struct merge *merge)
@@ -254,16 +343,41 @@ static int find_window(struct merge *merge)
 	return 0;
 }
 
+/* 1: nothing is asked for that is not being done. */
+static int obey(struct merge *merge)
+{
+	switch (merge->wish) {
+	case COW_MERGE_RUN:
+		if (!merge->paused)
+			return 1;
+		merge->work.state = MERGE_GO_ON;
+		return 0;
+	case COW_MERGE_PAUSE:
+		merge->work.state = MERGE_PAUSE;
+		return 0;
+	case COW_MERGE_CANCEL:
+		merge->work.state = merge->way->back;
+		return 0;
+	case COW_MERGE_STOP:
+		break;
+	}
+	return -ECANCELED;
+}
+
 static int find(struct merge *merge)
 {
 	struct work *work = &merge->work;
+	int ret;
 
 	/* The whole index is looked at: a foreign header may count wrongly. */
 	if (merge->cursor >= merge->top->sectors) {
 		cow_merge_report(merge);
-		work->state = MERGE_EMPTY;
+		work->state = merge->way->copied;
 		return 0;
 	}
+	ret = obey(merge);
+	if (ret != 1)
+		return ret;
 	if (!cow_look_begin(merge->top, merge->cursor, &merge->look))
 		return find_window(merge);
 	work->state = MERGE_LOOK;
@@ -277,29 +391,28 @@ static int look(struct merge *merge)
 	return find_window(merge);
 }
 
-static int hold(struct merge *merge)
+/*
+ * A fold's parent is flushed by nobody else: without memory, its own pages may be
+ * what fills it.
+ */
+static int wait_page(struct merge *merge, struct ipage *need)
 {
-	struct chain *chain = merge->work.chain;
-	struct drain *drain = &chain->drain;
-
-	if (cow_writes_in(chain, drain->start, drain->end))
-		return cow_work_wait(&merge->work, &drain->window_idle);
-	merge->work.state = MERGE_COPY;
-	return 0;
+	if (!need && merge->child && cow_commit_needed(merge->parent))
+		return cow_work_commit(&merge->work, merge->parent);
+	return cow_work_page(&merge->work, need);
 }
 
 static int copy(struct merge *merge)
 {
 	struct work *work = &merge->work;
-	struct drain *drain = &work->chain->drain;
 	struct ipage *need;
 	int64_t n;
 
-	while (merge->copied < drain->end && !merge->error) {
+	while (merge->copied < merge->end && !merge->error) {
 		n = cow_merge_copy(merge, merge->copied,
-				   drain->end - merge->copied, &need);
+				   merge->end - merge->copied, &need);
 		if (n == -EAGAIN)
-			return cow_work_page(work, need);
+			return wait_page(merge, need);
 		if (n == -ENOBUFS)
 			return cow_work_wait(work, &work->chain->sub_waiters);
 		if (n < 0)
@@ -311,13 +424,6 @@ static int copy(struct merge *merge)
 	return 0;
 }
 
-static void release_window(struct chain *chain)
-{
-	chain->drain.start = 0;
-	chain->drain.end = 0;
-	cow_wake(chain, &chain->drain.held, 0);
-}
-
 static int settle(struct merge *merge)
 {
 	struct work *work = &merge->work;
@@ -325,128 +431,155 @@ static int settle(struct merge *merge)
 
 	if (drain->copies)
 		return cow_work_wait(work, &drain->window_idle);
-	merge->cursor = drain->end;
-	release_window(work->chain);
+	merge->cursor = merge->end;
+	merge->way->release(merge);
 	work->state = MERGE_FIND;
 	return merge->error;
 }
 
-static int mark_empty(struct merge *merge)
+/* ---- wishes ------------------------------------------------------------ */
+
+static int begin_pause(struct merge *merge)
+{
+	merge->work.state = MERGE_PAUSED;
+	if (merge->paused)
+		return 0;
+	merge->paused = true;
+	return cow_merge_state(merge, merge->top->record.state | COW_IS_PAUSED);
+}
+
+static int paused(struct merge *merge)
+{
+	merge->progress->paused = true;
+	if (merge->wish == COW_MERGE_PAUSE)
+		return cow_work_wait(&merge->work, &merge->control);
+	merge->progress->paused = false;
+	merge->work.state = MERGE_FIND;
+	return 0;
+}
+
+static int go_on(struct merge *merge)
+{
+	merge->work.state = MERGE_FIND;
+	merge->paused = false;
+	return cow_merge_state(merge,
+			       merge->top->record.state & ~COW_IS_PAUSED);
+}
+
+/* A V4 parent's header with the list; what it has of content does not move. */
+static int back_list(struct merge *merge)
+{
+	merge->work.state = MERGE_BACK_NAME;
+	if (merge->parent->hdr.format != COW_V4)
+		return 0;
+	return cow_work_commit(&merge->work, merge->parent);
+}
+
+/* What was moved makes of the parent alone a state that never was. */
+static int back_record(struct merge *merge)
+{
+	const uint32_t state = merge->top->record.state;
+
+	merge->work.state = MERGE_BACK_END;
+	merge->record.parent_size = 0;
+	merge->record.parent_mtime = 0;
+	return cow_merge_state(merge, (state & ~MERGE_STATES) |
+				      COW_IS_PARTIAL);
+}
+
+static int back_name(struct merge *merge)
 {
 	struct layer *top = merge->top;
 
-	if (top->hdr.format != COW_V4)
-		return cow_work_call(&merge->work, mark_empty_call);
-	top->hdr.v4.state &= ~COW_IS_DRAINING;
-	top->hdr.v4.state |= COW_IS_DRAINED;
-	top->header_dirty = true;
-	return cow_work_commit(&merge->work, top);
+	if (top->hdr.format == COW_V4) {
+		cow_v4_identify(&top->hdr.v4, merge->parent);
+		return back_record(merge);
+	}
+	merge->work.state = MERGE_BACK_CHILD;
+	merge->marking = top;
+	top->hdr.mtime = merge->parent->st.mtime_sec;
+	return cow_work_call(&merge->work, back_name_call);
 }
 
-static int unlink_successor(struct merge *merge)
+static int back_child(struct merge *merge)
 {
-	struct layer *parent = merge->parent;
-	struct cow_disk_v4 *v4 = &parent->hdr.v4;
-
-	if (!(parent->record.state & COW_IS_FROZEN))
+	merge->work.state = MERGE_BACK_RECORD;
+	if (!merge->child)
 		return 0;
-	if (parent->hdr.format != COW_V4)
-		return cow_work_call(&merge->work, unlink_call);
-	v4->state &= ~COW_IS_FROZEN;
-	v4->successor.len = 0;
-	memset(&v4->self, 0, sizeof(v4->self));
-	parent->header_dirty = true;
-	return cow_work_commit(&merge->work, parent);
+	cow_v4_identify(&merge->child->hdr.v4, merge->top);
+	return cow_merge_child(merge);
 }
 
-static int swap(struct merge *merge)
+static int back_end(struct merge *merge)
 {
-	struct chain *chain = merge->work.chain;
-
-	/* A flush under way still speaks of both layers. */
-	if (cow_work_hold(&merge->work))
-		return -EINPROGRESS;
-	chain->drain.active = false;
-	chain->top = merge->parent;
-	merge->parent->state = COW_STATE_TOP;
-	merge->swapped = true;
-	merge->parent->record.state &= ~COW_IS_FROZEN;
-	cow_chain_relinked(chain);
-	cow_flush_unblock(chain);
-	merge->work.state = MERGE_IDLE;
-	return 0;
+	merge->way->back_end(merge);
+	return cow_fail(&merge->work.task.error, -ECANCELED,
+			"%s: the merge into %s was given up; what was moved stays there, and the chain is as it was",
+			merge->top->path, merge->parent->path);
 }
 
-static int idle(struct merge *merge)
-{
-	if (merge->top->inflight)
-		return cow_work_wait(&merge->work, &merge->top->idle);
-	cow_pages_drop(merge->top);
-	merge->work.state = MERGE_REMOVE;
-	return 0;
-}
+/* ---- the row of states ------------------------------------------------- */
 
-/* Steps that stay where they are until they say otherwise. */
-static int begin(struct merge *merge)
+static int shared(struct merge *merge)
 {
-	struct work *work = &merge->work;
-
-	switch (work->state) {
+	switch (merge->work.state) {
 	case MERGE_GUARD:
 		return guard(merge);
 	case MERGE_GUARD_READ:
 		return guard_read(merge);
+	case MERGE_MARK:
+		return mark(merge);
 	case MERGE_FIND:
 		return find(merge);
 	case MERGE_LOOK:
 		return look(merge);
-	case MERGE_HOLD:
-		return hold(merge);
 	case MERGE_COPY:
 		return copy(merge);
 	case MERGE_SETTLE:
 		return settle(merge);
-	case MERGE_SWAP:
-		return swap(merge);
-	case MERGE_IDLE:
-		return idle(merge);
-	case MERGE_ACTIVATE:
-		if (cow_work_hold(work))
-			return -EINPROGRESS;
-		work->state = MERGE_WRITERS;
-		return activate(merge);
-	case MERGE_WRITERS:
-		if (merge->top->writers)
-			return cow_work_wait(work, &merge->top->idle);
-		work->state = MERGE_FIND;
-		return 0;
+	case MERGE_PAUSE:
+		return begin_pause(merge);
+	case MERGE_PAUSED:
+		return paused(merge);
+	case MERGE_GO_ON:
+		return go_on(merge);
+	case MERGE_BACK_SYNC:
+		merge->work.state = MERGE_BACK_HARDEN;
+		return cow_merge_sync(merge);
+	case MERGE_BACK_HARDEN:
+		return cow_merge_harden(merge, MERGE_BACK_LIST);
+	case MERGE_BACK_LIST:
+		return back_list(merge);
+	case MERGE_BACK_NAME:
+		return back_name(merge);
+	case MERGE_BACK_CHILD:
+		return back_child(merge);
+	case MERGE_BACK_RECORD:
+		return back_record(merge);
 	}
-	return 1;
+	return back_end(merge);
 }
 
-/* Steps that are over when they have been answered. */
-static int begin_once(struct merge *merge)
+static int tell(struct merge *merge, int error)
 {
-	struct work *work = &merge->work;
+	struct cow_error *err = &merge->work.task.error;
+	const char *top = merge->top->path, *parent = merge->parent->path;
 
-	switch (work->state++) {
-	case MERGE_MARK:
-		return mark(merge);
-	case MERGE_FLUSH:
-	case MERGE_EMPTY:
-		return cow_work_flush(work);
-	case MERGE_MARK_EMPTY:
-		return mark_empty(merge);
-	case MERGE_UNLINK:
-		return unlink_successor(merge);
-	case MERGE_REMOVE:
-		if (merge->remove)
-			return cow_work_call(work, remove_call);
-		if (merge->top->hdr.format == COW_V4)
-			return cow_work_call(work, shrink_call);
-		return 0;
-	}
-	return 1;
+	if (merge->swapped)
+		return cow_fail(err, error,
+				"%s: it was merged, but could not be deleted or emptied: %s",
+				top, cow_reason(error));
+	if (error == -EPERM)
+		return cow_fail(err, error,
+				"%s: its first sector holds a COW header, which must not come into %s; only a raw device (flag d) may hold one",
+				top, parent);
+	if (error == -ECANCELED)
+		return cow_fail(err, error,
+				"%s: the merge into %s was stopped; start it again to go on",
+				top, parent);
+	return cow_fail(err, error,
+			"%s: the merge into %s stopped: %s; start it again to go on",
+			top, parent, cow_reason(error));
 }
 
 static int fail(struct merge *merge, int error)
@@ -454,42 +587,30 @@ static int fail(struct merge *merge, int error)
 	struct chain *chain = merge->work.chain;
 
 	merge->error = error;
-	/* The state is the one after that which failed. */
-	if (merge->work.state == MERGE_FLUSH ||
-	    merge->work.state == MERGE_UNLINK)
-		cow_layer_suspect(merge->top, error);
-	if (merge->work.state == MERGE_SWAP)
-		cow_layer_suspect(merge->parent, error);
+	if (merge->marking)
+		cow_layer_suspect(merge->marking, error);
 	if (chain->drain.copies)
 		return cow_work_wait(&merge->work, &chain->drain.window_idle);
-	release_window(chain);
+	merge->way->release(merge);
 	if (chain->flush.held)
 		cow_flush_unblock(chain);
-	if (merge->swapped)
-		return cow_fail(&merge->work.task.error, error,
-				"%s: it was merged, but could not be deleted or emptied: %s",
-				merge->top->path, cow_reason(error));
-	if (error == -EPERM)
-		return cow_fail(&merge->work.task.error, error,
-				"%s: its first sector holds a COW header, which must not come into %s; only a raw device (flag d) may hold one",
-				merge->top->path, merge->parent->path);
-	return cow_fail(&merge->work.task.error, error,
-			"%s: the merge into %s stopped: %s; start it again to go on",
-			merge->top->path, merge->parent->path,
-			cow_reason(error));
+	return tell(merge, error);
 }
 
 static int merge_advance(struct work *work, int answer)
 {
-	struct merge *merge = merge_of(work);
+	struct merge *merge = cow_merge_of(work);
 	int ret = answer;
 
 	if (merge->error && work->state != MERGE_SETTLE)
 		return fail(merge, merge->error);
-	if (!ret)
-		ret = begin(merge);
-	if (!answer && ret == 1)
-		ret = begin_once(merge);
+	if (!ret) {
+		merge->marking = NULL;
+		ret = work->state < MERGE_OWN ? shared(merge) :
+						merge->way->begin(merge);
+	}
+	if (ret == -ECANCELED && work->state == MERGE_BACK_END)
+		return ret;
 	if (ret < 0 && ret != -EINPROGRESS)
 		return fail(merge, ret);
 	return ret;
@@ -497,50 +618,108 @@ static int merge_advance(struct work *work, int answer)
 
 /* ---- prepare ----------------------------------------------------------- */
 
-static int may_merge(const struct chain *chain,
-		     const struct cow_merge_args *args, struct cow_error *err)
+static bool is_merging(const struct layer *layer)
 {
-	const struct layer *top = chain->top;
+	return layer->record.state & COW_IS_DRAINING;
+}
 
-	if (!top->parent)
-		return cow_fail(err, -EINVAL,
-				"%s: there is no layer below it to merge into",
-				top->path);
-	if (chain->file.read_only)
-		return cow_fail(err, -EROFS, "%s: it is open read-only",
-				top->path);
-	if (chain->unlocked)
-		return cow_fail(err, -EOPNOTSUPP,
-				"%s: it is shared with other machines (flag c); a merge would tear it",
-				top->path);
-	if (chain->task)
-		return cow_fail(err, -EBUSY,
-				"%s: a snapshot or merge is under way; wait for its end",
-				top->path);
-	if (!(top->record.state & (COW_IS_SNAPSHOT | COW_IS_DRAINING)) &&
-	    !args->force)
-		return cow_fail(err, -EPERM,
-				"%s: no snapshot made it, and %s may be shared by others; say force to merge into it",
-				top->path, top->parent->path);
+/* What a layer above or below has begun has to come to its end first. */
+static int other_merge(const struct chain *chain, const struct layer *layer,
+		       struct cow_error *err)
+{
+	const struct layer *at;
+
+	for (at = chain->top; at; at = at->parent)
+		if (at != layer && is_merging(at))
+			return cow_fail(err, -EBUSY,
+					"%s: its own merge has not come to its end; finish that first",
+					at->path);
 	return 0;
 }
 
-/* Is another file than @top recorded as what takes the parent's writes? */
-static bool other_successor(const struct layer *top,
-			    const struct layer *parent)
+static int may_discard(const struct chain *chain, const struct layer *layer,
+		       struct cow_error *err)
 {
-	const struct cow_env *env = &top->chain->env;
+	if (layer != chain->top)
+		return cow_fail(err, -EINVAL,
+				"%s: only the top can be discarded",
+				layer->path);
+	if (layer->record.state & (COW_IS_DRAINING | COW_IS_PARTIAL))
+		return cow_fail(err, -EINVAL,
+				"%s: part of it was merged into %s, so that there is no state to go back to; merge it instead",
+				layer->path, layer->parent->path);
+	if (chain->requests)
+		return cow_fail(err, -EBUSY,
+				"%s: the device is in use; unmount it first",
+				layer->path);
+	return 0;
+}
+
+static int may_merge(const struct chain *chain, const struct layer *layer,
+		     const struct cow_merge_args *args, struct cow_error *err)
+{
+	int ret;
+
+	if (!layer->parent)
+		return cow_fail(err, -EINVAL,
+				"%s: there is no layer below it to merge into",
+				layer->path);
+	if (chain->file.read_only)
+		return cow_fail(err, -EROFS, "%s: it is open read-only",
+				layer->path);
+	if (chain->unlocked)
+		return cow_fail(err, -EOPNOTSUPP,
+				"%s: it is shared with other machines (flag c); a merge would tear it",
+				layer->path);
+	if (chain->task)
+		return cow_fail(err, -EBUSY,
+				"%s: a snapshot or merge is under way; wait for its end",
+				layer->path);
+	ret = other_merge(chain, layer, err);
+	if (!ret && args->discard)
+		ret = may_discard(chain, layer, err);
+	if (!ret && !(layer->record.state & COW_IS_SNAPSHOT) &&
+	    !is_merging(layer) && !args->force)
+		ret = cow_fail(err, -EPERM,
+			       "%s: no snapshot made it, and %s may be shared by others; say force to merge into it",
+			       layer->path, layer->parent->path);
+	return ret;
+}
+
+/* Is another file than @layer recorded as what takes the parent's writes? */
+static bool other_successor(const struct layer *layer,
+			    const struct layer *parent,
+			    const struct layer *child)
+{
+	const struct cow_env *env = &layer->chain->env;
 	struct io_stat st;
 
 	return (parent->record.state & COW_IS_FROZEN) &&
 	       !env->io->lookup(env->ctx, parent->record.successor, &st) &&
-	       !cow_same_file(&st.id, &top->st.id);
+	       !cow_same_file(&st.id, &layer->st.id) &&
+	       !(child && cow_same_file(&st.id, &child->st.id));
+}
+
+/* Where the layer's name is to lead when it is one for its parent. */
+static int may_link(const struct layer *top, const struct layer *parent,
+		    const struct cow_merge_args *args, struct cow_error *err)
+{
+	bool recordable = parent->hdr.format == COW_V4 ||
+			  parent->st.kind == IO_KIND_FILE;
+
+	if (!args->layer || !(top->record.state & COW_IS_FROZEN) ||
+	    args->remove || (recordable && !parent->st.fleeting))
+		return 0;
+	return cow_fail(err, -EOPNOTSUPP,
+			"%s: no successor can be recorded there, so that %s would lead to an older state; say delete to fold it and delete it",
+			parent->path, top->path);
 }
 
 static int may_change_parent(const struct layer *top,
-			     const struct layer *parent, struct cow_error *err)
+			     const struct layer *parent,
+			     const struct layer *child, struct cow_error *err)
 {
-	if (other_successor(top, parent))
+	if (other_successor(top, parent, child))
 		return cow_fail(err, -EBUSY,
 				"%s: %s is built on it too, and would be torn; merge into a copy or a new file instead",
 				parent->path, parent->record.successor);
@@ -570,43 +749,91 @@ static int may_change_parent(const struct layer *top,
 }
 
 /* Readers may come again; should that fail, they have to wait. */
-static void release_parent(struct layer *parent)
+static void release_layer(struct layer *layer)
 {
-	const struct cow_env *env = &parent->chain->env;
+	const struct cow_env *env = &layer->chain->env;
 
-	env->io->lock(env->ctx, parent->fd, IO_SHARED);
+	env->io->lock(env->ctx, layer->fd, IO_SHARED);
 }
 
-/* The parent becomes ours alone, and writable. */
-static int claim_parent(struct layer *parent, struct cow_error *err)
+/* A layer that was frozen becomes ours alone, and its header is as on disk. */
+static int claim_layer(struct layer *layer, struct cow_error *err)
 {
-	int ret = cow_layer_claim(parent, 0, err);
+	int ret = cow_layer_claim(layer, 0, err);
 
 	if (ret)
 		return ret;
-	ret = cow_layer_renew(parent, err);
-	if (!ret) {
-		ret = cow_layer_writable(parent);
-		if (ret)
-			cow_fail(err, ret, "%s: %s", parent->path,
-				 cow_reason(ret));
-	}
+	ret = cow_layer_renew(layer, err);
 	if (ret)
-		release_parent(parent);
+		release_layer(layer);
 	return ret;
 }
 
-static int prepare(struct chain *chain, const struct cow_merge_args *args,
-		   struct cow_error *err)
+static int claim_written(struct layer *layer, struct cow_error *err)
 {
-	int ret = may_merge(chain, args, err);
+	int ret = claim_layer(layer, err);
 
-	if (!ret)
-		ret = may_change_parent(chain->top, chain->top->parent, err);
-	/* A merge that stopped half way has kept the parent. */
-	if (!ret && !chain->drain.active)
-		ret = claim_parent(chain->top->parent, err);
+	if (ret)
+		return ret;
+	ret = cow_layer_writable(layer);
+	if (ret) {
+		cow_fail(err, ret, "%s: %s", layer->path, cow_reason(ret));
+		release_layer(layer);
+	}
 	return ret;
+}
+
+/* Is @merge the continuation of one that has kept its files? */
+static bool kept(const struct merge *merge)
+{
+	const struct chain *chain = merge->work.chain;
+
+	return merge->child ? chain->fold.from == merge->top :
+			      chain->drain.active;
+}
+
+static bool child_is_frozen(const struct merge *merge)
+{
+	return merge->child && merge->child != merge->work.chain->top;
+}
+
+static void unclaim(struct merge *merge)
+{
+	if (child_is_frozen(merge))
+		release_layer(merge->child);
+	if (kept(merge))
+		return;
+	release_layer(merge->parent);
+	cow_layer_rest(merge->parent);
+	if (merge->child) {
+		release_layer(merge->top);
+		cow_layer_rest(merge->top);
+	}
+}
+
+/* The layer last: being written, it has no seal any more. */
+static int claim(struct merge *merge, struct cow_error *err)
+{
+	int ret = 0;
+
+	if (!kept(merge))
+		ret = claim_written(merge->parent, err);
+	if (!ret && child_is_frozen(merge)) {
+		ret = claim_layer(merge->child, err);
+		if (ret && !kept(merge))
+			release_layer(merge->parent);
+	}
+	if (!ret && merge->child && !kept(merge)) {
+		ret = claim_written(merge->top, err);
+		if (ret)
+			unclaim(merge);
+	}
+	return ret;
+}
+
+static struct layer *layer_at(const struct chain *chain, unsigned int n)
+{
+	return n < chain->depth ? chain->by_rank[chain->depth - 1 - n] : NULL;
 }
 
 static void merge_free(struct merge *merge)
@@ -615,32 +842,58 @@ static void merge_free(struct merge *merge)
 
 	if (merge->sector)
 		env->free(merge->sector, COW_BLOCK_SIZE);
-	if (merge->swapped)
-		cow_layer_put(merge->top);
-	else if (!merge->work.chain->drain.active)
-		release_parent(merge->parent);
 	env->free(merge, sizeof(*merge));
 }
 
-static struct merge *merge_new(struct chain *chain)
+static struct merge *merge_new(struct chain *chain,
+			       const struct cow_merge_args *args)
 {
 	struct merge *merge = chain->env.alloc(sizeof(*merge));
 
-	if (!merge) {
-		if (!chain->drain.active)
-			release_parent(chain->top->parent);
+	if (!merge)
 		return NULL;
-	}
 	merge->work.chain = chain;
-	merge->top = chain->top;
-	merge->parent = chain->top->parent;
+	merge->top = layer_at(chain, args->layer);
+	merge->parent = merge->top->parent;
+	if (args->layer)
+		merge->child = layer_at(chain, args->layer - 1);
+	merge->way = merge->child ? &cow_fold_way : &cow_drain_way;
+	merge->remove = args->remove;
+	merge->discard = args->discard;
+	if (args->paused)
+		merge->wish = COW_MERGE_PAUSE;
+	merge->record = merge->top->record;
+	merge->paused = merge->record.state & COW_IS_PAUSED;
 	merge->sector = chain->env.alloc(COW_BLOCK_SIZE);
-	if (!merge->sector) {
-		merge_free(merge);
-		return NULL;
-	}
-	cow_work_init(&merge->work, chain, merge_advance);
-	return merge;
+	if (merge->sector)
+		return merge;
+	merge_free(merge);
+	return NULL;
+}
+
+static void put_path(char to[COW_PATH_MAX], const struct layer *layer)
+{
+	memcpy(to, layer->path, strlen(layer->path) + 1);
+}
+
+static void begin_progress(struct merge *merge,
+			   struct cow_merge_progress *progress)
+{
+	merge->progress = progress;
+	progress->done = 0;
+	progress->total = merge->top->owned << COW_SECTOR_SHIFT;
+	progress->paused = false;
+	put_path(progress->top, merge->child ? merge->work.chain->top :
+					       merge->parent);
+	put_path(progress->drained, merge->top);
+	put_path(progress->parent, merge->parent);
+}
+
+static int first_state(const struct merge *merge)
+{
+	if (merge->discard)
+		return merge->way->copied;
+	return kept(merge) ? merge->way->again : MERGE_GUARD;
 }
 
 int cow_merge_start(struct common_file *file, const struct cow_merge_args *args,
@@ -648,27 +901,32 @@ int cow_merge_start(struct common_file *file, const struct cow_merge_args *args,
 		    struct cow_task **task, struct cow_error *err)
 {
 	struct chain *chain = cow_chain(file);
+	struct layer *layer = layer_at(chain, args->layer);
 	struct merge *merge;
 	int ret;
 
-	ret = prepare(chain, args, err);
+	if (!layer)
+		return cow_fail(err, -EINVAL, "%s: it has no layer %u",
+				chain->top->path, args->layer);
+	ret = may_merge(chain, layer, args, err);
 	if (ret)
 		return ret;
-	merge = merge_new(chain);
+	merge = merge_new(chain, args);
 	if (!merge)
-		return cow_fail(err, -ENOMEM, "%s: %s", chain->top->path,
+		return cow_fail(err, -ENOMEM, "%s: %s", layer->path,
 				cow_reason(-ENOMEM));
-	merge->record = merge->top->record;
-	merge->progress = progress;
-	merge->remove = args->remove;
-	progress->done = 0;
-	progress->total = merge->top->owned << COW_SECTOR_SHIFT;
-	memcpy(progress->top, merge->parent->path,
-	       strlen(merge->parent->path) + 1);
-	memcpy(progress->drained, merge->top->path,
-	       strlen(merge->top->path) + 1);
-	if (chain->drain.active)
-		merge->work.state = MERGE_WRITERS;
+	ret = may_change_parent(layer, layer->parent, merge->child, err);
+	if (!ret)
+		ret = may_link(layer, layer->parent, args, err);
+	if (!ret)
+		ret = claim(merge, err);
+	if (ret) {
+		merge_free(merge);
+		return ret;
+	}
+	cow_work_init(&merge->work, chain, merge_advance);
+	begin_progress(merge, progress);
+	merge->work.state = first_state(merge);
 	*task = &merge->work.task;
 	return 0;
 }
@@ -676,13 +934,55 @@ int cow_merge_start(struct common_file *file, const struct cow_merge_args *args,
 void cow_merge_end(struct cow_task *task)
 {
 	struct work *work = cow_container_of(task, struct work, task);
+	struct merge *merge = cow_merge_of(work);
 
-	merge_free(merge_of(work));
+	if (!merge->swapped) {
+		unclaim(merge);
+	} else {
+		/* A drain's parent is the top, and stays ours. */
+		if (merge->child) {
+			release_layer(merge->parent);
+			cow_layer_rest(merge->parent);
+		}
+		if (child_is_frozen(merge))
+			release_layer(merge->child);
+		cow_layer_put(merge->top);
+	}
+	merge_free(merge);
 }
 
-bool cow_merge_pending(const struct common_file *file)
+void cow_merge_control(struct cow_task *task, enum cow_merge_wish wish)
 {
-	const struct layer *top = cow_chain(file)->top;
+	struct work *work = cow_container_of(task, struct work, task);
+	struct merge *merge = cow_merge_of(work);
 
-	return top->parent && (top->record.state & COW_IS_DRAINING);
+	merge->wish = wish;
+	cow_wake(work->chain, &merge->control, 0);
+	cow_run(work->chain);
+}
+
+bool cow_merge_rests(const struct cow_task *task)
+{
+	const struct work *work = cow_container_of(task, struct work, task);
+
+	return work->state == MERGE_FIND || work->state == MERGE_PAUSED;
+}
+
+bool cow_merge_pending(const struct common_file *file,
+		       struct cow_merge_args *args)
+{
+	const struct chain *chain = cow_chain(file);
+	const struct layer *layer = chain->top;
+	unsigned int n = 0;
+
+	while (layer && !(layer->parent && is_merging(layer))) {
+		layer = layer->parent;
+		n++;
+	}
+	if (layer && args)
+		*args = (struct cow_merge_args){
+			.layer = n,
+			.paused = layer->record.state & COW_IS_PAUSED,
+		};
+	return layer;
 }

@@ -248,6 +248,18 @@ static int changed_parent(struct opening *open, const struct layer *layer,
 					    layer->hdr.mtime));
 }
 
+/* Its own header may be changed for that, and so its time. */
+static bool is_merging(const struct layer *layer)
+{
+	return layer->record.state & COW_IS_DRAINING;
+}
+
+/* A layer whose fold is not over has all that it had. */
+static bool is_alias(const struct layer *layer)
+{
+	return layer->record.state & COW_IS_DRAINED && !is_merging(layer);
+}
+
 static int check_parent(struct opening *open, const struct layer *layer,
 			const struct layer *parent)
 {
@@ -255,11 +267,12 @@ static int check_parent(struct opening *open, const struct layer *layer,
 		return cow_fail(open->err, -EINVAL,
 				"%s: its parent %s is the header of a disk image; make it over the image",
 				layer->path, parent->path);
-	if (parent->record.state & COW_IS_DRAINED && !open->args->no_follow)
+	if (is_alias(parent) && !open->args->no_follow)
 		return cow_fail(open->err, -ESTALE,
 				"%s: its parent %s was merged away; start from a file above it",
 				layer->path, parent->path);
-	if (identity_excused(layer) || parent_fits(layer, parent))
+	if (identity_excused(layer) || is_merging(parent) ||
+	    parent_fits(layer, parent))
 		return 0;
 	return changed_parent(open, layer, parent);
 }
@@ -421,6 +434,27 @@ unsigned int cow_sector_size(const struct common_file *file)
 
 /* ---- the two-name form ------------------------------------------------- */
 
+/* Is the second name that of a layer which is a name for @id by now? */
+static bool was_folded_into(const struct opening *open, const struct io_id *id)
+{
+	const struct cow_env *env = &open->chain->env;
+	struct cow_error *ignored = env->alloc(sizeof(*ignored));
+	struct layer *said = NULL;
+	struct io_stat st;
+	bool yes;
+
+	yes = ignored &&
+	      !cow_layer_open(open->chain, open->args->parent, COW_EXPECT_COW,
+			      &said, ignored) &&
+	      said->record.state & COW_IS_DRAINED &&
+	      !env->io->lookup(env->ctx, said->hdr.parent, &st) &&
+	      cow_same_file(&st.id, id);
+	cow_layer_put(said);
+	if (ignored)
+		env->free(ignored, sizeof(*ignored));
+	return yes;
+}
+
 /* The second name has to be the file that the first one's header names. */
 static int check_second_name(struct opening *open, const struct layer *layer)
 {
@@ -437,7 +471,8 @@ static int check_second_name(struct opening *open, const struct layer *layer)
 		return cow_fail(open->err, ret, "%s: %s", open->args->parent,
 				cow_reason(ret));
 	ret = env->io->lookup(env->ctx, layer->hdr.parent, &stored);
-	if (!ret && cow_same_file(&said.id, &stored.id))
+	if (!ret && (cow_same_file(&said.id, &stored.id) ||
+		     was_folded_into(open, &stored.id)))
 		return 0;
 	return cow_fail(open->err, -EINVAL,
 			"%s: its parent is %s, not %s; name the right one, or make a new COW file",

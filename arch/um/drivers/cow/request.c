@@ -599,6 +599,21 @@ unsigned int cow_writes_in(struct chain *chain, uint64_t start, uint64_t end)
 	return n;
 }
 
+void cow_writes_move(struct chain *chain, struct layer *from, struct layer *to)
+{
+	struct req *req;
+
+	for (req = chain->writes; req; req = req->next) {
+		if (req->target != from)
+			continue;
+		req->target = to;
+		from->writers--;
+		to->writers++;
+	}
+	if (!from->writers)
+		cow_wake(chain, &from->idle, 0);
+}
+
 /* ---- the life of a request --------------------------------------------- */
 
 static bool is_write(enum common_op op)

@@ -517,7 +517,7 @@ static int may_snapshot(const struct chain *chain, struct cow_error *err)
 		return cow_fail(err, -EBUSY,
 				"%s: a snapshot or merge is under way; wait for its end",
 				path);
-	if (chain->drain.active || cow_merge_pending(&chain->file))
+	if (chain->drain.active || chain->top->record.state & COW_IS_DRAINING)
 		return cow_fail(err, -EBUSY,
 				"%s: its merge has not come to its end; run unsnapshot again first",
 				path);

@@ -171,6 +171,11 @@ unsigned int cow_depth(const struct common_file *file)
 	return cow_chain(file)->depth;
 }
 
+static unsigned int percent(uint64_t part, uint64_t whole)
+{
+	return part < whole ? part * 100 / whole : 100;
+}
+
 int cow_layer(const struct common_file *file, unsigned int n,
 	      struct cow_layer_info *info)
 {
@@ -186,12 +191,18 @@ int cow_layer(const struct common_file *file, unsigned int n,
 	info->size = layer->sectors << COW_SECTOR_SHIFT;
 	info->owned = layer->owned << COW_SECTOR_SHIFT;
 	info->drained = 0;
+	info->paused = layer->record.state & COW_IS_PAUSED;
 	info->id = layer->st.id;
 	if (n == 0 && chain->drain.active) {
 		info->state = COW_STATE_DRAINING;
 		if (chain->drain.total > layer->owned)
-			info->drained = (chain->drain.total - layer->owned) *
-					100 / chain->drain.total;
+			info->drained = percent(chain->drain.total -
+						layer->owned,
+						chain->drain.total);
+	}
+	if (layer == chain->fold.from) {
+		info->state = COW_STATE_FOLDING;
+		info->drained = percent(chain->fold.moved, chain->fold.total);
 	}
 	return 0;
 }
