@@ -7,6 +7,7 @@
  *	STAGE      V4: changed index pages, lowest level first, are copied and
  *	           written to blocks that no durable header refers to.
  *	           V1 to V3: changed bitmap pages are copied.
+ *	BELOW      of a top that drains: the parent's own commit.
  *	DATA_SYNC  fdatasync: the data, and what STAGE wrote.
  *	META       V4: the header slot of the other parity.
  *	           V1 to V3: the copied bitmap pages, in place.
@@ -18,8 +19,9 @@
  *    data had been written.
  *  - Blocks of the old index are free only after META_SYNC.
  *  - A failed sync is kept in layer.failed and answers every later commit.
- *  - While a drain is flushed, the parent's commit is over before the first
- *    sector that the top gave away is staged.
+ *  - A draining top gives up on disk only what the parent has there: of a sector
+ *    that is given up in what STAGE took, the parent was written before, and
+ *    its commit begins after that.
  */
 #include <string.h>
 #include "engine.h"
@@ -291,6 +293,39 @@ static void slot_durable(struct layer *layer)
 	cow_room_durable(layer);
 }
 
+/* ---- a draining top: first the parent ---------------------------------- */
+
+static void below_done(struct cow_wait *wait)
+{
+	struct commit *commit = cow_container_of(wait, struct commit, below);
+
+	commit->answered = true;
+	commit_step(cow_container_of(commit, struct layer, commit));
+}
+
+/* The top has given sectors to its parent, and not all of that is durable. */
+static bool drains(const struct chain *chain)
+{
+	return chain->drain.active || chain->drain.leaving;
+}
+
+/* Begin the parent's commit, or take the answer to it. */
+static int commit_below(struct layer *layer)
+{
+	struct chain *chain = layer->chain;
+	struct commit *commit = &layer->commit;
+
+	if (commit->answered) {
+		commit->answered = false;
+		return commit->below.result;
+	}
+	if (!drains(chain) || layer != chain->top)
+		return 0;
+	commit->below.run = below_done;
+	cow_commit(layer->parent, &commit->below);
+	return -EINPROGRESS;
+}
+
 /* ---- V1 to V3: bitmap pages are written in place ----------------------- */
 
 static int stage_bitmap(struct layer *layer)
@@ -338,6 +373,8 @@ static int do_phase(struct layer *layer)
 		if (has_slots(layer))
 			return stage_isam(layer);
 		return stage_bitmap(layer);
+	case COMMIT_BELOW:
+		return commit_below(layer);
 	case COMMIT_DATA_SYNC:
 		if (!layer->unsynced && !commit->meta && !commit->answered)
 			return 0;
@@ -373,14 +410,6 @@ static void put_back(struct layer *layer)
 			layer->dirty[level] = page;
 		}
 	}
-}
-
-static void release_flips(struct chain *chain)
-{
-	if (!chain->drain.hold_flips)
-		return;
-	chain->drain.hold_flips = false;
-	cow_wake(chain, &chain->drain.flips, 0);
 }
 
 static void commit_begin(struct layer *layer)
@@ -445,8 +474,9 @@ static bool next_phase(struct layer *layer)
 
 	switch (commit->phase) {
 	case COMMIT_STAGE:
-		if (commit->staged && layer == layer->chain->top)
-			release_flips(layer->chain);
+		commit->phase = COMMIT_BELOW;
+		return true;
+	case COMMIT_BELOW:
 		commit->phase = COMMIT_DATA_SYNC;
 		return true;
 	case COMMIT_DATA_SYNC:
@@ -496,8 +526,6 @@ void cow_commit(struct layer *layer, struct cow_wait *wait)
 		return;
 	}
 	if (layer->failed || !cow_commit_needed(layer)) {
-		if (layer == layer->chain->top)
-			release_flips(layer->chain);
 		if (layer->failed)
 			cow_wake(layer->chain, &layer->chain->cache.waiters,
 				 layer->failed);
@@ -518,7 +546,6 @@ static void cycle_end(struct chain *chain, int result)
 {
 	struct flush_cycle *flush = &chain->flush;
 
-	release_flips(chain);
 	flush->running = false;
 	cow_wake(chain, &flush->waiters, result);
 	if (cow_queue_empty(&flush->next) || flush->blocked || flush->held) {
@@ -557,8 +584,16 @@ static void cycle_parent_done(struct cow_wait *wait)
  */
 static bool parent_changes(const struct chain *chain)
 {
-	return chain->drain.active || chain->drain.leaving ||
-	       chain->flush.blocked;
+	return drains(chain) || chain->flush.blocked;
+}
+
+/* A draining top that has nothing to write would not see to its parent. */
+static bool parent_alone(const struct chain *chain)
+{
+	const struct layer *top = chain->top;
+
+	return drains(chain) && !top->failed &&
+	       top->commit.phase == COMMIT_IDLE && !cow_commit_needed(top);
 }
 
 static void cycle_begin(struct chain *chain)
@@ -568,12 +603,11 @@ static void cycle_begin(struct chain *chain)
 	flush->running = true;
 	flush->parent_done.run = cycle_parent_done;
 	flush->top_done.run = cycle_top_done;
-	if (parent_changes(chain)) {
-		chain->drain.hold_flips = chain->drain.active;
+	if (flush->blocked)
 		cow_commit(chain->top->parent, &flush->parent_done);
-	} else {
-		cow_commit(chain->top, &flush->top_done);
-	}
+	else
+		cow_commit(parent_alone(chain) ? chain->top->parent : chain->top,
+			   &flush->top_done);
 }
 
 void cow_flush(struct chain *chain, struct cow_wait *wait)

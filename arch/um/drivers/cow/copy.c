@@ -5,9 +5,9 @@
  * Duty: room in the parent, one IO_COPY or IO_ZERO, and the change of ownership
  * when that has succeeded.
  *
- * Invariants: in a drain both layers change in memory at the same instant, and not
- * while the parent is being flushed (drain.hold_flips); in a fold the layer keeps
- * what it has. A piece that failed changes nothing.
+ * Invariants: in a drain both layers change in memory at the same instant, when the
+ * data is written; in a fold the layer keeps what it has. A piece that failed changes
+ * nothing.
  */
 #include "merge.h"
 
@@ -24,10 +24,20 @@ void cow_merge_report(struct merge *merge)
 	progress->done = progress->total > left ? progress->total - left : 0;
 }
 
+/* A piece is over: what it held is given back. */
+static void copy_over(struct sub *sub)
+{
+	struct chain *chain = sub->chain;
+
+	cow_sub_put(sub);
+	chain->drain.copies--;
+	if (!chain->drain.copies)
+		cow_wake(chain, &chain->drain.window_idle, 0);
+}
+
 static void copy_flip(struct sub *sub)
 {
 	struct merge *merge = sub->owner;
-	struct drain *drain = &sub->chain->drain;
 
 	if (sub->set)
 		merge->parent->ops->set(merge->parent, sub->page, sub->sector,
@@ -38,26 +48,11 @@ static void copy_flip(struct sub *sub)
 	else
 		merge->work.chain->fold.moved += sub->count;
 	cow_merge_report(merge);
-	cow_sub_put(sub);
-	drain->copies--;
-	if (!drain->copies)
-		cow_wake(merge->work.chain, &drain->window_idle, 0);
-}
-
-static void copy_flip_later(struct cow_wait *wait)
-{
-	struct sub *sub = cow_container_of(wait, struct sub, wait);
-
-	if (sub->chain->drain.hold_flips)
-		cow_queue_add(&sub->chain->drain.flips, wait);
-	else
-		copy_flip(sub);
 }
 
 static void copy_finish(struct sub *sub)
 {
 	struct merge *merge = sub->owner;
-	struct drain *drain = &sub->chain->drain;
 
 	merge->parent->unsynced = true;
 	if (sub->io.result < 0) {
@@ -66,18 +61,10 @@ static void copy_finish(struct sub *sub)
 			cow_page_unpin(sub->page);
 		if (sub->clear)
 			cow_page_unpin(sub->clear);
-		cow_sub_put(sub);
-		drain->copies--;
-		if (!drain->copies)
-			cow_wake(merge->work.chain, &drain->window_idle, 0);
-		return;
+	} else {
+		copy_flip(sub);
 	}
-	if (drain->hold_flips) {
-		sub->wait.run = copy_flip_later;
-		cow_queue_add(&drain->flips, &sub->wait);
-		return;
-	}
-	copy_flip(sub);
+	copy_over(sub);
 }
 
 /* Room in the parent for a run of the top; pins *page if it will change. */

@@ -24,7 +24,7 @@
  *
  * Invariants:
  *  - A sector that the top gave away is on disk in the parent before the top's
- *    metadata says so (commit.c, hold_flips).
+ *    metadata says so (commit.c, BELOW).
  *  - No work is ever added: writes never give the top a sector.
  *  - From BACK_SWAP until the parent has come to rest, a flush covers both.
  */

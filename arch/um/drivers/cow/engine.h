@@ -205,6 +205,7 @@ void cow_look_end(const struct look *look);
 enum commit_phase {
 	COMMIT_IDLE,
 	COMMIT_STAGE,		/* take copies; V4: write them to new places */
+	COMMIT_BELOW,		/* a draining top: its parent's commit */
 	COMMIT_DATA_SYNC,
 	COMMIT_META,		/* bitmap pages, or the header slot */
 	COMMIT_META_SYNC,
@@ -248,6 +249,7 @@ struct commit {
 	struct cow_vec slot_vec;
 	struct io_desc io;
 	struct cow_wait self;
+	struct cow_wait below;
 	struct cow_queue waiters;
 	struct cow_queue next;
 };
@@ -468,7 +470,6 @@ struct sub {
 	bool set;
 	bool guarded;		/* holds chain.guard */
 	enum cow_run_state state;
-	struct cow_wait wait;
 };
 
 struct sub *cow_sub_get(struct chain *chain);
@@ -501,8 +502,6 @@ struct owner_cache {
  * @start, @end: sectors of the window that is held, start == end: none
  * @copies: pieces under way
  * @held: writes that wait for the window to be released
- * @hold_flips: the parent is being flushed: no sector may change hands
- * @flips: completed writes and copies that wait for that to be over
  * @leaving: it was given up: writes go to the top, and what its parent was given
  *	is not durable yet
  */
@@ -515,8 +514,6 @@ struct drain {
 	struct cow_queue held;
 	struct cow_queue window_idle;
 	uint64_t total;		/* sectors that the top owned at the start */
-	bool hold_flips;
-	struct cow_queue flips;
 };
 
 /**

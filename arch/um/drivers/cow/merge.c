@@ -152,17 +152,6 @@ static int remove_call(void *arg)
 
 /* ---- steps that both kinds share --------------------------------------- */
 
-/*
- * In a drain the layer's index may only be committed behind its parent's, which
- * is what a flush does.
- */
-static int commit_layer(struct merge *merge)
-{
-	if (merge->work.chain->drain.active)
-		return cow_work_flush(&merge->work);
-	return cow_work_commit(&merge->work, merge->top);
-}
-
 int cow_merge_state(struct merge *merge, uint32_t state)
 {
 	struct layer *top = merge->top;
@@ -172,7 +161,7 @@ int cow_merge_state(struct merge *merge, uint32_t state)
 	if (top->hdr.format == COW_V4) {
 		top->hdr.v4.state = state;
 		top->header_dirty = true;
-		return commit_layer(merge);
+		return cow_work_commit(&merge->work, top);
 	}
 	merge->record.state = state;
 	merge->record.self = top->st.id;

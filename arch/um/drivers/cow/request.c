@@ -13,8 +13,7 @@
  *    administrator said that the file is raw (flag d). It is checked in a copy:
  *    the guest may change its own memory while the write is under way.
  *  - While the top drains, writes go to its parent; the top's ownership of these
- *    sectors ends when they are written, and never while the parent is being
- *    flushed (drain.hold_flips).
+ *    sectors ends when they are written.
  */
 #include <string.h>
 #include "engine.h"
@@ -316,26 +315,6 @@ static void unpin(struct sub *sub)
 		cow_page_unpin(sub->clear);
 }
 
-static void write_flip(struct sub *sub)
-{
-	struct req *req = sub->owner;
-
-	flip(sub);
-	cow_sub_put(sub);
-	piece_over(req, 0);
-}
-
-static void write_flip_later(struct cow_wait *wait)
-{
-	struct sub *sub = cow_container_of(wait, struct sub, wait);
-	struct chain *chain = sub->chain;
-
-	if (chain->drain.hold_flips)
-		cow_queue_add(&chain->drain.flips, wait);
-	else
-		write_flip(sub);
-}
-
 /* ---- sector 0 ---------------------------------------------------------- */
 
 static bool needs_guard(const struct req *req, uint64_t sector)
@@ -376,24 +355,17 @@ static void drop_guard(struct sub *sub)
 static void write_finish(struct sub *sub)
 {
 	struct req *req = sub->owner;
-	struct chain *chain = sub->chain;
 	int err = sub->io.result < 0 ? (int)sub->io.result : 0;
 
 	drop_guard(sub);
 	/* Also after an error: part of it may have been written. */
 	sub->target->unsynced = true;
-	if (err) {
+	if (err)
 		unpin(sub);
-		cow_sub_put(sub);
-		piece_over(req, err);
-		return;
-	}
-	if (sub->clear && chain->drain.hold_flips) {
-		sub->wait.run = write_flip_later;
-		cow_queue_add(&chain->drain.flips, &sub->wait);
-		return;
-	}
-	write_flip(sub);
+	else
+		flip(sub);
+	cow_sub_put(sub);
+	piece_over(req, err);
 }
 
 /*
