@@ -585,6 +585,31 @@ static int64_t do_copy(struct vdisk *disk, const struct io_desc *desc)
 	return 0;
 }
 
+/* All are read before the first is written. */
+static int64_t do_pieces(struct vdisk *disk, const struct io_desc *desc)
+{
+	struct file *from = file_of(disk, desc->src_fd);
+	struct file *to = writable(disk, desc->fd);
+	unsigned int i;
+
+	assert(!is_direct(disk, desc->fd) && !is_direct(disk, desc->src_fd));
+	for (i = 0; i < desc->npieces; i++) {
+		const struct io_piece *piece = &desc->piece[i];
+
+		memset(piece->base, 0, piece->len);
+		read_file(from, (uint8_t *)piece->base, piece->len,
+			  piece->src_offset);
+	}
+	for (i = 0; i < desc->npieces; i++) {
+		const struct io_piece *piece = &desc->piece[i];
+
+		before_change(disk);
+		change(disk, to, (const uint8_t *)piece->base, piece->offset,
+		       piece->len, false);
+	}
+	return 0;
+}
+
 static int64_t do_clear(struct vdisk *disk, const struct io_desc *desc)
 {
 	struct file *file = writable(disk, desc->fd);
@@ -619,7 +644,8 @@ static void carry_out(struct vdisk *disk, struct io_desc *desc,
 		desc->result = do_clear(disk, desc);
 		break;
 	case IO_COPY:
-		desc->result = do_copy(disk, desc);
+		desc->result = desc->piece ? do_pieces(disk, desc) :
+					     do_copy(disk, desc);
 		break;
 	case IO_CALL:
 		desc->result = desc->call(desc->arg);

@@ -20,12 +20,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 static struct io_ops ops;
 
+static bool is_far(const struct io_desc *desc)
+{
+	unsigned int i;
+
+	if (desc->op == IO_COPY && desc->piece) {
+		for (i = 0; i < desc->npieces; i++) {
+			if (desc->piece[i].offset > FAR)
+				return true;
+		}
+		return false;
+	}
+	return desc->offset > FAR || desc->len > FAR;
+}
+
 static int near_submit(void *ctx, struct io_desc *desc)
 {
 	bool writes = desc->op == IO_WRITE || desc->op == IO_ZERO ||
 		      desc->op == IO_PUNCH || desc->op == IO_COPY;
 
-	if (writes && (desc->offset > FAR || desc->len > FAR)) {
+	if (writes && is_far(desc)) {
 		desc->result = -EFBIG;
 		return -EFBIG;
 	}

@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The copying of a merge: one stretch of the top's sectors into its parent.
+ * The copying of a merge: one stretch of a layer's sectors into its parent.
  *
- * Duty: room in the parent, one IO_COPY or IO_ZERO, and the change of ownership
- * when that has succeeded.
+ * Duty: room in the parent, the I/O, and the change of ownership when that has
+ * succeeded. A long stretch is an IO_COPY of its own, which the host may carry
+ * out by sharing blocks. Short ones of a window are gathered to one IO_COPY: a
+ * thread's turn for each of them would cost more than the copy.
  *
  * Invariants: in a drain both layers change in memory at the same instant, when the
  * data is written; in a fold the layer keeps what it has. A piece that failed changes
- * nothing.
+ * nothing; of those that were gathered, all fail together.
  */
 #include "merge.h"
+
+/* From here on an IO_COPY of its own. */
+#define LONG_SECTORS	128u
 
 /* What the guest wrote meanwhile is done too: the top has it no more. */
 void cow_merge_report(struct merge *merge)
@@ -24,48 +29,79 @@ void cow_merge_report(struct merge *merge)
 	progress->done = progress->total > left ? progress->total - left : 0;
 }
 
-/* A piece is over: what it held is given back. */
-static void copy_over(struct sub *sub)
-{
-	struct chain *chain = sub->chain;
+/* ---- the end of a copy ------------------------------------------------- */
 
-	cow_sub_put(sub);
-	chain->drain.copies--;
-	if (!chain->drain.copies)
-		cow_wake(chain, &chain->drain.window_idle, 0);
+static void flip(struct merge *merge, const struct copied *copied,
+		 enum cow_run_state state)
+{
+	if (copied->page)
+		merge->parent->ops->set(merge->parent, copied->page,
+					copied->sector, copied->count, state);
+	if (copied->clear)
+		merge->top->ops->set(merge->top, copied->clear, copied->sector,
+				     copied->count, COW_ABSENT);
+	else
+		merge->work.chain->fold.moved += copied->count;
 }
 
-static void copy_flip(struct sub *sub)
+static void unpin(const struct copied *copied)
 {
-	struct merge *merge = sub->owner;
+	if (copied->page)
+		cow_page_unpin(copied->page);
+	if (copied->clear)
+		cow_page_unpin(copied->clear);
+}
 
-	if (sub->set)
-		merge->parent->ops->set(merge->parent, sub->page, sub->sector,
-					sub->count, sub->state);
-	if (sub->clear)
-		merge->top->ops->set(merge->top, sub->clear, sub->sector,
-				     sub->count, COW_ABSENT);
-	else
-		merge->work.chain->fold.moved += sub->count;
+static void copy_over(struct merge *merge, struct sub *sub)
+{
+	struct drain *drain = &sub->chain->drain;
+
+	merge->parent->unsynced = true;
+	if (sub->io.result < 0)
+		merge->error = sub->io.result;
 	cow_merge_report(merge);
+	cow_sub_put(sub);
+	drain->copies--;
+	if (!drain->copies)
+		cow_wake(merge->work.chain, &drain->window_idle, 0);
 }
 
 static void copy_finish(struct sub *sub)
 {
 	struct merge *merge = sub->owner;
+	const struct copied copied = {
+		.sector = sub->sector,
+		.count = sub->count,
+		.page = sub->page,
+		.clear = sub->clear,
+	};
 
-	merge->parent->unsynced = true;
-	if (sub->io.result < 0) {
-		merge->error = sub->io.result;
-		if (sub->page)
-			cow_page_unpin(sub->page);
-		if (sub->clear)
-			cow_page_unpin(sub->clear);
-	} else {
-		copy_flip(sub);
-	}
-	copy_over(sub);
+	if (sub->io.result < 0)
+		unpin(&copied);
+	else
+		flip(merge, &copied, sub->state);
+	copy_over(merge, sub);
 }
+
+static void gather_finish(struct sub *sub)
+{
+	struct merge *merge = sub->owner;
+	struct gather *gather = &merge->gather;
+	unsigned int i;
+
+	for (i = 0; i < gather->count; i++) {
+		if (sub->io.result < 0)
+			unpin(&gather->copied[i]);
+		else
+			flip(merge, &gather->copied[i], COW_DATA);
+	}
+	gather->sub = NULL;
+	gather->busy = false;
+	gather->count = 0;
+	copy_over(merge, sub);
+}
+
+/* ---- its beginning ----------------------------------------------------- */
 
 /* Room in the parent for a run of the top; pins *page if it will change. */
 static int copy_room(struct merge *merge, const struct cow_run *from,
@@ -93,9 +129,113 @@ static int copy_room(struct merge *merge, const struct cow_run *from,
 	return ret;
 }
 
-/* A drain: pin the page that says that the layer has the sectors. */
-static int copy_clear(struct merge *merge, struct cow_run *to,
-		      struct ipage **clear, struct ipage **need)
+/* An I/O between the two files, for one piece or many. */
+static void copy_submit(struct merge *merge, struct sub *sub,
+			void (*finish)(struct sub *sub))
+{
+	sub->owner = merge;
+	sub->finish = finish;
+	sub->io.fd = cow_data_fd(merge->parent);
+	sub->io.direct = cow_is_direct(merge->parent) ||
+			 cow_is_direct(merge->top);
+	sub->io.src_fd = cow_data_fd(merge->top);
+	sub->source = merge->top;
+	sub->target = merge->parent;
+	cow_sub_submit(sub);
+}
+
+static void copy_alone(struct merge *merge, struct sub *sub,
+		       const struct cow_run *from, const struct cow_run *to,
+		       const struct copied *copied)
+{
+	bool zero = from->state == COW_ZERO;
+
+	sub->sector = copied->sector;
+	sub->count = copied->count;
+	sub->page = copied->page;
+	sub->clear = copied->clear;
+	sub->state = from->state;
+	merge->work.chain->drain.copies++;
+	if (zero && merge->parent->ops == &cow_isam_ops) {
+		/* No I/O: the balance of cow_sub_submit() is not touched. */
+		sub->owner = merge;
+		copy_finish(sub);
+		return;
+	}
+	sub->io.op = zero ? IO_ZERO : IO_COPY;
+	sub->io.offset = to->place;
+	sub->io.len = copied->count << COW_SECTOR_SHIFT;
+	sub->io.src_offset = from->place;
+	copy_submit(merge, sub, copy_finish);
+}
+
+/* ---- many together ----------------------------------------------------- */
+
+/* What finds others on their way goes alone, so that nothing waits for them. */
+static bool is_gathered(const struct merge *merge, const struct cow_run *from,
+			const struct cow_run *to)
+{
+	uint64_t place = from->sector % GATHER_SECTORS;
+
+	return from->state == COW_DATA && to->count < LONG_SECTORS &&
+	       place + to->count <= GATHER_SECTORS && !merge->gather.busy &&
+	       merge->gather.count < GATHER_SECTORS &&
+	       !cow_is_direct(merge->parent) && !cow_is_direct(merge->top);
+}
+
+static void gather_add(struct merge *merge, const struct cow_run *from,
+		       const struct cow_run *to, const struct copied *copied)
+{
+	struct gather *gather = &merge->gather;
+	uint64_t place = copied->sector % GATHER_SECTORS;
+
+	gather->copied[gather->count] = *copied;
+	gather->piece[gather->count] = (struct io_piece){
+		.src_offset = from->place,
+		.offset = to->place,
+		.base = &gather->memory[place << COW_SECTOR_SHIFT],
+		.len = copied->count << COW_SECTOR_SHIFT,
+	};
+	gather->count++;
+}
+
+/* Send off what was gathered. */
+static void gather_go(struct merge *merge)
+{
+	struct gather *gather = &merge->gather;
+	struct sub *sub = gather->sub;
+
+	if (!sub || gather->busy)
+		return;
+	if (!gather->count) {
+		gather->sub = NULL;
+		cow_sub_put(sub);
+		return;
+	}
+	gather->busy = true;
+	merge->work.chain->drain.copies++;
+	sub->io.op = IO_COPY;
+	sub->io.piece = gather->piece;
+	sub->io.npieces = gather->count;
+	copy_submit(merge, sub, gather_finish);
+}
+
+/* ------------------------------------------------------------------------ */
+
+static struct sub *sub_for(struct merge *merge, bool gathered)
+{
+	struct gather *gather = &merge->gather;
+
+	if (!gathered)
+		return cow_sub_get(merge->work.chain);
+	if (!gather->sub)
+		gather->sub = cow_sub_get(merge->work.chain);
+	return gather->sub;
+}
+
+/* A drain: pin what says that the layer owns the stretch. */
+static int pin_clear(struct merge *merge, struct copied *copied,
+		     struct ipage **need)
 {
 	struct layer *top = merge->top;
 	struct cow_run run;
@@ -103,73 +243,71 @@ static int copy_clear(struct merge *merge, struct cow_run *to,
 
 	if (merge->child)
 		return 0;
-	ret = top->ops->prepare_set(top, to->sector, to->count, &run, need);
+	ret = top->ops->prepare_set(top, copied->sector, copied->count, &run,
+				    need);
 	if (ret)
 		return ret;
-	*clear = *need;
-	if (run.count < to->count)
-		to->count = run.count;
+	copied->clear = *need;
+	if (run.count < copied->count)
+		copied->count = run.count;
 	return 0;
 }
 
-static void copy_submit(struct merge *merge, struct sub *sub,
-			const struct cow_run *from, const struct cow_run *to)
+static int64_t copy_run(struct merge *merge, const struct cow_run *from,
+			const struct cow_run *to, struct ipage *page,
+			struct ipage **need)
 {
-	bool zero = from->state == COW_ZERO;
+	struct copied copied = {
+		.sector = from->sector,
+		.count = to->count,
+		.page = page,
+	};
+	bool gathered = is_gathered(merge, from, to);
+	struct sub *sub = sub_for(merge, gathered);
+	int ret;
 
-	sub->owner = merge;
-	sub->finish = copy_finish;
-	sub->sector = from->sector;
-	sub->count = to->count;
-	sub->set = sub->page;
-	sub->state = zero ? COW_ZERO : COW_DATA;
-	sub->io.op = zero ? IO_ZERO : IO_COPY;
-	sub->io.fd = cow_data_fd(merge->parent);
-	sub->io.direct = cow_is_direct(merge->parent) ||
-			 cow_is_direct(merge->top);
-	sub->io.offset = to->place;
-	sub->io.len = to->count << COW_SECTOR_SHIFT;
-	sub->io.src_fd = cow_data_fd(merge->top);
-	sub->io.src_offset = from->place;
-	sub->source = merge->top;
-	sub->target = merge->parent;
-	merge->work.chain->drain.copies++;
-	if (zero && merge->parent->ops == &cow_isam_ops) {
-		/* No I/O: the balance of cow_sub_submit() is not touched. */
-		copy_finish(sub);
-		return;
+	if (!sub)
+		return -ENOBUFS;
+	ret = pin_clear(merge, &copied, need);
+	if (ret) {
+		if (!gathered)
+			cow_sub_put(sub);
+		return ret;
 	}
-	cow_sub_submit(sub);
+	if (gathered)
+		gather_add(merge, from, to, &copied);
+	else
+		copy_alone(merge, sub, from, to, &copied);
+	return (int64_t)copied.count;
+}
+
+static int64_t copy_next(struct merge *merge, uint64_t sector, uint64_t count,
+			 struct ipage **need)
+{
+	struct layer *top = merge->top;
+	struct cow_run from, to;
+	struct ipage *page;
+	int64_t n;
+
+	*need = NULL;
+	n = top->ops->map(top, sector, count, &from, need);
+	if (n || from.state == COW_ABSENT)
+		return n ? n : (int64_t)from.count;
+	n = copy_room(merge, &from, &to, &page, need);
+	if (n)
+		return n;
+	n = copy_run(merge, &from, &to, page, need);
+	if (n < 0 && page)
+		cow_page_unpin(page);
+	return n;
 }
 
 int64_t cow_merge_copy(struct merge *merge, uint64_t sector, uint64_t count,
 		       struct ipage **need)
 {
-	struct layer *top = merge->top;
-	struct cow_run from, to;
-	struct ipage *page, *clear;
-	struct sub *sub;
-	int ret;
+	int64_t n = copy_next(merge, sector, count, need);
 
-	*need = NULL;
-	ret = top->ops->map(top, sector, count, &from, need);
-	if (ret || from.state == COW_ABSENT)
-		return ret ? ret : (int64_t)from.count;
-	ret = copy_room(merge, &from, &to, &page, need);
-	if (ret)
-		return ret;
-	sub = cow_sub_get(merge->work.chain);
-	clear = NULL;
-	ret = sub ? copy_clear(merge, &to, &clear, need) : -ENOBUFS;
-	if (ret) {
-		if (page)
-			cow_page_unpin(page);
-		if (sub)
-			cow_sub_put(sub);
-		return ret;
-	}
-	sub->page = page;
-	sub->clear = clear;
-	copy_submit(merge, sub, &from, &to);
-	return to.count;
+	if (n < 0 || (uint64_t)n == count || merge->error)
+		gather_go(merge);
+	return n;
 }

@@ -65,6 +65,22 @@ enum io_op {
 };
 
 /**
+ * struct io_piece - one of many stretches that are copied together
+ * @src_offset: byte offset in the file to copy from
+ * @offset: byte offset in the file to copy to
+ * @base: memory of @len bytes, on the way between the two
+ * @len: bytes
+ * @read: the back end's own
+ */
+struct io_piece {
+	uint64_t src_offset;
+	uint64_t offset;
+	char *base;
+	uint32_t len;
+	bool read;
+};
+
+/**
  * struct io_desc - one plain I/O for a back end
  * @op: what to do
  * @fd: the file
@@ -77,6 +93,9 @@ enum io_op {
  * @skip: bytes of @vec that lie before this I/O's own part
  * @src_fd: IO_COPY: file to copy from
  * @src_offset: IO_COPY: byte offset in @src_fd
+ * @piece: IO_COPY, not @direct: short stretches, instead of @offset, @len and
+ *	@src_offset; all are read before the first is written. NULL: there is one
+ * @npieces: elements in @piece
  * @call: IO_CALL: function to run
  * @arg: IO_CALL: its argument
  * @result: bytes moved (IO_READ, IO_WRITE), 0, or a negative errno
@@ -97,6 +116,8 @@ struct io_desc {
 	size_t skip;
 	int src_fd;
 	uint64_t src_offset;
+	struct io_piece *piece;
+	unsigned int npieces;
 	int (*call)(void *arg);
 	void *arg;
 	int64_t result;

@@ -60,6 +60,14 @@ unsigned int io_gather(const struct io_desc *desc, struct iovec *iov,
 		       unsigned int max);
 
 /**
+ * io_copy() - carry out an IO_COPY
+ *
+ * Blocks; any thread. Return: 0 or a negative errno; parts may have been copied
+ * then.
+ */
+int io_copy(const struct io_desc *desc);
+
+/**
  * io_map() - zeroed memory of the host, whatever the calling thread
  */
 void *io_map(size_t len);

@@ -185,13 +185,42 @@ static void take_data(struct passage *pass)
 	desc->skip = 0;
 }
 
+/* Pieces are read, and then written. */
+static void end_pieces(struct passage *pass, int64_t result)
+{
+	const struct io_desc *desc = &pass->desc;
+	struct io_record_entry entry = pass->entry;
+	unsigned int i;
+
+	entry.op = IO_RECORD_READ;
+	entry.fd = desc->src_fd;
+	for (i = 0; i < desc->npieces; i++) {
+		entry.offset = desc->piece[i].src_offset;
+		entry.len = desc->piece[i].len;
+		end(pass->rec, &entry, NULL, 0,
+		    result < 0 ? result : desc->piece[i].len);
+	}
+	entry.op = IO_RECORD_WRITE;
+	entry.fd = desc->fd;
+	for (i = 0; i < desc->npieces; i++) {
+		entry.offset = desc->piece[i].offset;
+		entry.len = desc->piece[i].len;
+		end(pass->rec, &entry, desc->piece[i].base, desc->piece[i].len,
+		    result < 0 ? result : desc->piece[i].len);
+	}
+	pass->outer->result = result;
+}
+
 /* Ends the passage as well. */
 static int64_t arrive(struct passage *pass, int64_t result)
 {
 	size_t len = pass->desc.op == IO_WRITE ? (size_t)pass->desc.len : 0;
 
-	pass->outer->result = end(pass->rec, &pass->entry, pass->data, len,
-				  result);
+	if (pass->desc.op == IO_COPY && pass->desc.piece)
+		end_pieces(pass, result);
+	else
+		pass->outer->result = end(pass->rec, &pass->entry, pass->data,
+					  len, result);
 	io_unmap(pass, pass->room);
 	return result;
 }

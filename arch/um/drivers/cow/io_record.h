@@ -17,7 +17,8 @@
  * operation began. So a sync covers the writes with numbers below its own
  * @after, and operations may have met on the host if neither is below the
  * other's. A read, write or sync that the back end carries out in several system
- * calls is one entry; what opens or closes inside others is none.
+ * calls is one entry; what opens or closes inside others is none. Stretches that
+ * are copied together through memory are reads and writes, all begun at once.
  *
  * Files are named by descriptors. A descriptor stands for a file from the entry
  * that opened it (IO_RECORD_OPEN, _REOPEN, _CREATE; the descriptor is @result)

@@ -11,8 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
-#include <linux/fs.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -24,7 +22,6 @@
 /* On a stack that may be short: 512 bytes. */
 #define TRANSFER_VECS	32u
 
-#define BOUNCE_BYTES	(256u << 10)
 #define ZERO_BYTES	(64u << 10)
 
 static char zeros[ZERO_BYTES] __attribute__((aligned(4096)));
@@ -207,86 +204,6 @@ static int clear_and_grow(int fd, uint64_t offset, uint64_t len)
 	return size < offset + len ? write_end(fd, offset, len) : 0;
 }
 
-/* ---- copying ----------------------------------------------------------- */
-
-static int copy_by_hand(const struct io_desc *desc, uint64_t done, char *buf)
-{
-	while (done < desc->len) {
-		uint64_t left = desc->len - done;
-		size_t part = left < BOUNCE_BYTES ? left : BOUNCE_BYTES;
-		int64_t got;
-		int ret;
-
-		got = io_host_pread(NULL, desc->src_fd, buf, part,
-				    desc->src_offset + done);
-		if (got < 0)
-			return (int)got;
-		/* What is to be copied was once written: bytes are missing. */
-		if (!got)
-			return -EIO;
-		ret = io_host_pwrite(NULL, desc->fd, buf, (size_t)got,
-				     desc->offset + done);
-		if (ret)
-			return ret;
-		done += (uint64_t)got;
-	}
-	return 0;
-}
-
-/*
- * Past the host's cache, blocks can be shared, which keeps the cache out of it;
- * copy_file_range() might go through it instead.
- */
-static bool share_blocks(const struct io_desc *desc)
-{
-	struct file_clone_range range = {
-		.src_fd = desc->src_fd,
-		.src_offset = desc->src_offset,
-		.src_length = desc->len,
-		.dest_offset = desc->offset,
-	};
-
-	return !ioctl(desc->fd, FICLONERANGE, &range);
-}
-
-/* Returns the bytes copied: what the host refuses here is done by hand. */
-static uint64_t copy_by_host(const struct io_desc *desc)
-{
-	uint64_t done = 0;
-
-	if (desc->direct)
-		return share_blocks(desc) ? desc->len : 0;
-	while (done < desc->len) {
-		off_t from = (off_t)(desc->src_offset + done);
-		off_t to = (off_t)(desc->offset + done);
-		ssize_t moved;
-
-		moved = copy_file_range(desc->src_fd, &from, desc->fd, &to,
-					desc->len - done, 0);
-		if (moved > 0)
-			done += (uint64_t)moved;
-		else if (!moved || errno != EINTR)
-			break;
-	}
-	return done;
-}
-
-static int copy(const struct io_desc *desc)
-{
-	uint64_t done = copy_by_host(desc);
-	char *buf;
-	int ret;
-
-	if (done == desc->len)
-		return 0;
-	buf = io_map(BOUNCE_BYTES);
-	if (!buf)
-		return -ENOMEM;
-	ret = copy_by_hand(desc, done, buf);
-	io_unmap(buf, BOUNCE_BYTES);
-	return ret;
-}
-
 int64_t io_perform(struct io_desc *desc)
 {
 	switch (desc->op) {
@@ -300,7 +217,7 @@ int64_t io_perform(struct io_desc *desc)
 	case IO_ZERO:
 		return clear_and_grow(desc->fd, desc->offset, desc->len);
 	case IO_COPY:
-		return copy(desc);
+		return io_copy(desc);
 	case IO_CALL:
 		return desc->call(desc->arg);
 	}

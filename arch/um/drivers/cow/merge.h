@@ -33,6 +33,34 @@ enum {
 
 struct merge;
 
+#define GATHER_SECTORS	2048u	/* of a window */
+
+/* A stretch that changes hands when its copy is there. */
+struct copied {
+	uint64_t sector;
+	uint64_t count;
+	struct ipage *page;	/* pinned page of the parent, or NULL */
+	struct ipage *clear;	/* drain: pinned page of the layer */
+};
+
+/**
+ * struct gather - short stretches of one window that are copied together
+ * @sub: what carries them; NULL before the first
+ * @busy: they are on their way
+ * @count: how many
+ * @copied: what changes hands
+ * @piece: what is copied
+ * @memory: for the sectors of a window, by their place in it
+ */
+struct gather {
+	struct sub *sub;
+	bool busy;
+	unsigned int count;
+	struct copied copied[GATHER_SECTORS];
+	struct io_piece piece[GATHER_SECTORS];
+	char memory[GATHER_SECTORS << COW_SECTOR_SHIFT];
+};
+
 /**
  * struct merge_way - one kind of merge
  * @marked: state when the layer says durably that it is being merged
@@ -77,6 +105,7 @@ extern const struct merge_way cow_fold_way;
  * @look: LOOK: what is asked of the layer's file
  * @sector: GUARD: sector 0 of the layer
  * @link: fold: a name, written and not yet referred to
+ * @gather: touched as it is used
  */
 struct merge {
 	struct work work;
@@ -102,6 +131,7 @@ struct merge {
 	uint8_t *sector;
 	struct cow_vec vec;
 	struct cow_disk_name link;
+	struct gather gather;
 };
 
 static inline struct merge *cow_merge_of(struct work *work)
@@ -112,7 +142,9 @@ static inline struct merge *cow_merge_of(struct work *work)
 /*
  * Copy the stretch at @sector, at most @count sectors, from the layer to the
  * parent. Returns its length; -EAGAIN with *need set to the page to wait for (or
- * NULL for memory), -ENOBUFS if all pieces are in use, or an error.
+ * NULL for memory), -ENOBUFS if all pieces are in use, or an error. Short ones
+ * are gathered until the call that returns @count or less than 0, or that sets
+ * merge->error: whoever begins goes on to one of these.
  */
 int64_t cow_merge_copy(struct merge *merge, uint64_t sector, uint64_t count,
 		       struct ipage **need);
