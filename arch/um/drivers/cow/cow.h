@@ -503,6 +503,7 @@ enum cow_step {
  * @step: do one step; called by cow_task_step()
  * @wake: called on the engine's thread when a step can be taken; may be NULL
  *	with a synchronous back end
+ * @owner: of whoever takes the steps, for @wake
  * @result: 0 or a negative errno when finished
  * @error: the line for people when @result is negative; before the end, what the
  *	task waits for, if that needs somebody
@@ -510,6 +511,7 @@ enum cow_step {
 struct cow_task {
 	enum cow_step (*step)(struct cow_task *task);
 	void (*wake)(struct cow_task *task);
+	void *owner;
 	int result;
 	struct cow_error error;
 };
@@ -550,7 +552,7 @@ struct cow_snapshot_args {
  * struct cow_snapshot_result - filled when the task is done
  * @top: absolute name of the new top
  * @frozen: absolute name of the layer that was frozen
- * @pause_ns: how long requests were held: the swap
+ * @pause_ns: how long requests were held: the swap, of all devices of a group
  */
 struct cow_snapshot_result {
 	char top[COW_PATH_MAX];
@@ -579,6 +581,57 @@ int cow_snapshot_start(struct common_file *file,
 		       struct cow_snapshot_result *result,
 		       struct cow_task **task, struct cow_error *err);
 void cow_snapshot_end(struct cow_task *task);
+
+/**
+ * struct cow_member - one device of several that are snapshotted as one
+ * @file: an open chain, not the one of another member
+ * @args: as cow_snapshot_start()
+ * @result: the same
+ * @task: the same, on success
+ */
+struct cow_member {
+	struct common_file *file;
+	struct cow_snapshot_args args;
+	struct cow_snapshot_result *result;
+	struct cow_task *task;
+};
+
+/**
+ * cow_group_start() - begin a snapshot of several devices at one instant
+ * @member: the devices; not needed after the call, but for @member->result
+ * @count: how many, at least 1
+ * @err: filled on failure, and naming the file at fault
+ *
+ * As cow_snapshot_start(), for all members or for none: if one can not be begun,
+ * the others are undone. Each task has to be stepped, in whatever order; those that
+ * wait for others are woken. All tops are swapped in one step of one of them. When
+ * a task fails before that, all do, and nothing is left behind of any. After it
+ * each comes to its own end.
+ *
+ * A crash at any point leaves chains that open by their old arguments, none of
+ * them torn; in between the first link and the last one it leaves some of
+ * them with a snapshot and the others without. The set is whole when all tasks
+ * are done without error.
+ *
+ * Return: as cow_snapshot_start().
+ */
+int cow_group_start(struct cow_member *member, unsigned int count,
+		    struct cow_error *err);
+
+/**
+ * cow_snapshot_swapped() - true if the new layer has become the top
+ */
+bool cow_snapshot_swapped(const struct cow_task *task);
+
+/**
+ * cow_snapshot_abort() - call a snapshot off, and with it those of its group
+ *
+ * Does not block. The tasks are stepped to their end all the same; they fail
+ * with -ECANCELED, if none has failed before, and nothing is left behind.
+ *
+ * Return: false if it is too late, since the tops have been swapped.
+ */
+bool cow_snapshot_abort(struct cow_task *task);
 
 /* ---- merge ------------------------------------------------------------- */
 

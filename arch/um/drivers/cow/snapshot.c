@@ -8,12 +8,14 @@
  *	           name; room for its record, if it is V3, and for that of the
  *	           old top, which will name it as successor
  *	FLUSH      the old top is flushed early, so that little is left later
- *	SWAP       the new layer becomes the top: this is the pause
+ *	SWAP       the new layer becomes the top: this is the pause, and the same
+ *	           one for all members of a group
  *	WRITERS    writes that began before the swap finish on the old top
  *	FREEZE     the old top is complete and durable
  *	IDENTIFY   a raw old top is looked at again: size and time are final;
  *	           a V4 one writes down its free blocks
  *	ADOPT      the new layer names its parent's identity; durable
+ *	ADOPTED    the others of the group are as far
  *	LINK       the old top names its successor; durable
  *	SETTLE     flushes of the new epoch go on
  *
@@ -21,13 +23,13 @@
  *  - A crash before LINK is durable opens the old top by its old name; nothing
  *    of the new epoch has been acknowledged as durable by then.
  *  - After it, the old name leads to the new top, which then is complete.
- *  - A failure before SWAP leaves nothing behind.
+ *  - A failure before SWAP leaves nothing behind, of the whole group.
  *  - After SWAP, lack of room or memory on the host is waited out, while flushes
  *    fail; no other failure is.
  */
 #include <string.h>
 #include "layer.h"
-#include "work.h"
+#include "snapshot.h"
 
 enum {
 	SNAP_FLUSH,
@@ -36,22 +38,10 @@ enum {
 	SNAP_FREEZE,
 	SNAP_IDENTIFY,
 	SNAP_ADOPT,
+	SNAP_ADOPTED,
 	SNAP_LINK,
 	SNAP_SETTLE,
 	SNAP_DONE,
-};
-
-struct snapshot {
-	struct work work;
-	struct layer *old;
-	struct layer *top;
-	struct cow_disk_name link;
-	struct io_stat frozen;
-	struct cow_record record;
-	struct cow_snapshot_result *result;
-	bool swapped;
-	int error;
-	char name[COW_PATH_MAX];
 };
 
 static uint64_t sectors_of(const struct io_stat *st)
@@ -162,11 +152,9 @@ static int undo_call(void *arg)
 
 /* ---- the steps --------------------------------------------------------- */
 
-static void swap(struct snapshot *snap)
+void cow_snapshot_swap(struct snapshot *snap)
 {
 	struct chain *chain = snap->work.chain;
-	const struct cow_env *env = &chain->env;
-	uint64_t start = env->io->now(env->ctx);
 
 	snap->top->parent = snap->old;
 	snap->old->state = COW_STATE_FROZEN;
@@ -175,7 +163,6 @@ static void swap(struct snapshot *snap)
 	chain->flush.blocked = true;
 	cow_chain_relinked(chain);
 	snap->swapped = true;
-	snap->result->pause_ns = env->io->now(env->ctx) - start;
 }
 
 /* The size places the bitmap: another one would be another layout. */
@@ -241,8 +228,7 @@ static int begin(struct snapshot *snap)
 	case SNAP_FLUSH:
 		return cow_work_flush(work);
 	case SNAP_SWAP:
-		swap(snap);
-		return 0;
+		return cow_group_swap(snap);
 	case SNAP_WRITERS:
 		if (snap->old->writers)
 			return cow_work_wait(work, &snap->old->idle);
@@ -257,6 +243,8 @@ static int begin(struct snapshot *snap)
 		return cow_work_call(work, identify_call);
 	case SNAP_ADOPT:
 		return adopt(snap);
+	case SNAP_ADOPTED:
+		return cow_group_adopted(snap);
 	case SNAP_LINK:
 		if (snap->old->hdr.format == COW_V4)
 			return link_v4(snap);
@@ -275,6 +263,7 @@ static int fail_swapped(struct snapshot *snap, int error)
 	snap->top->failed = error;
 	cow_chain_relinked(chain);
 	cow_flush_unblock(chain);
+	cow_group_pass(snap);
 	return cow_fail(&snap->work.task.error, error,
 			"%s: the snapshot could not be made durable (%s); flushes fail until the machine is started again",
 			snap->old->path, cow_reason(error));
@@ -289,6 +278,7 @@ static int wait_for_room(struct snapshot *snap, int error)
 		 "%s: the snapshot can not be made durable yet: %s; make room, until then flushes fail",
 		 snap->old->path, cow_reason(error));
 	cow_flush_refuse(work->chain, error);
+	cow_group_pass(snap);
 	work->state = SNAP_FREEZE;
 	return cow_work_wait(work, &work->chain->flush.again);
 }
@@ -310,8 +300,7 @@ static int fail(struct snapshot *snap, int error)
 	if (snap->swapped)
 		return fail_swapped(snap, error);
 	snap->error = error;
-	cow_fail(&work->task.error, error, "%s: no snapshot was made: %s",
-		 snap->old->path, cow_reason(error));
+	cow_group_fail(snap, error);
 	return cow_work_call(work, undo_call);
 }
 
@@ -333,9 +322,9 @@ static int snapshot_advance(struct work *work, int answer)
 		return fail(snap, answer);
 	again = not_yet(snap);
 	ret = begin(snap);
-	if (ret == 1 || again)
-		return ret;
-	if (ret == 0 || ret == -EINPROGRESS)
+	if (ret < 0 && ret != -EINPROGRESS)
+		return fail(snap, ret);
+	if (ret != 1 && !again)
 		work->state++;
 	return ret;
 }
@@ -539,10 +528,16 @@ static void snapshot_free(struct snapshot *snap)
 	env->free(snap, sizeof(*snap));
 }
 
-int cow_snapshot_start(struct common_file *file,
-		       const struct cow_snapshot_args *args,
-		       struct cow_snapshot_result *result,
-		       struct cow_task **task, struct cow_error *err)
+static void forget(struct snapshot *snap)
+{
+	snap->work.chain->task = NULL;
+	snapshot_free(snap);
+}
+
+int cow_snapshot_prepare(struct group *group, struct common_file *file,
+			 const struct cow_snapshot_args *args,
+			 struct cow_snapshot_result *result,
+			 struct cow_error *err)
 {
 	struct chain *chain = cow_chain(file);
 	struct snapshot *snap;
@@ -560,19 +555,27 @@ int cow_snapshot_start(struct common_file *file,
 	snap->result = result;
 	ret = prepare(snap, args, err);
 	if (ret) {
-		chain->task = NULL;
-		snapshot_free(snap);
+		forget(snap);
 		return ret;
 	}
 	memcpy(result->top, snap->top->path, strlen(snap->top->path) + 1);
 	memcpy(result->frozen, snap->old->path, strlen(snap->old->path) + 1);
-	*task = &snap->work.task;
+	cow_group_join(group, snap);
 	return 0;
+}
+
+void cow_snapshot_undo(struct snapshot *snap)
+{
+	undo_call(&snap->work);
+	cow_group_leave(snap);
+	forget(snap);
 }
 
 void cow_snapshot_end(struct cow_task *task)
 {
 	struct work *work = cow_container_of(task, struct work, task);
+	struct snapshot *snap = snapshot_of(work);
 
-	snapshot_free(snapshot_of(work));
+	cow_group_leave(snap);
+	snapshot_free(snap);
 }
