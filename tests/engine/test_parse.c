@@ -14,8 +14,8 @@
 		"C<n> H<n> S<n> M<n> Ma P<n> B<n>"
 #define NO_SIGN	"expected '=' and a file"
 #define NO_FILE	"expected a file behind '='"
-#define NO_WORD	"expected sync, threads, uring, noinline or record=FILE " \
-		"behind \"ubd=\""
+#define NO_WORD	"expected sync, threads, uring, noinline, record=FILE or " \
+		"hook=PROGRAM behind \"ubd=\""
 
 /* A heap block of exactly its length, for the address sanitizer. */
 static char *line_of(const char *text)
@@ -181,11 +181,13 @@ static const struct {
 	uint32_t host;
 	bool durable;
 	const char *record;
+	const char *hook;
 } options[] = {
 	{ "sync", NULL, 0, true, NULL },
 	{ "threads,noinline", NULL, UBD_THREADS | UBD_NOINLINE, false, NULL },
 	{ "uring,record=f", NULL, UBD_URING, false, "f" },
 	{ "record=", NULL, 0, false, "" },
+	{ "hook=/sbin/h,sync", NULL, 0, true, NULL, "/sbin/h" },
 	{ "", NO_WORD, 0, false, NULL },
 	{ "sync,", NO_WORD, 0, true, NULL },
 	{ "syncs", NO_WORD, 0, false, NULL },
@@ -203,7 +205,8 @@ static void all_options(void)
 		ok(same(ubd_parse_options(line, &got), options[i].error) &&
 		   got.host == options[i].host &&
 		   got.durable == options[i].durable &&
-		   same(got.record, options[i].record),
+		   same(got.record, options[i].record) &&
+		   same(got.hook, options[i].hook),
 		   "\"ubd=%s\"", options[i].text);
 		free(line);
 	}
@@ -214,9 +217,15 @@ static void all_options(void)
 #define NOTHING_SAID \
 	.wish = UBD_NO_WISH, .speed = UBD_NO_NUMBER, .depth = UBD_NO_NUMBER
 
+#define NO_VERSION	"no format that a snapshot can have: V3 or V4"
+#define NO_LIMIT	"no time limit: 1 to 3600 seconds"
+#define TWICE		"it is named twice"
+#define ALONE		"no other device beside it"
+
+/* With @device, layers are shown; a @limit of 0 stands for what it is if not said. */
 static const struct {
 	const char *text;
-	struct ubd_words words;
+	struct ubd_snapshot_words words;
 } snapshots[] = {
 	{ "", { .device = "", .unit = -EINVAL } },
 	{ "ubda", { .device = "ubda" } },
@@ -225,23 +234,82 @@ static const struct {
 	{ "ubdaa", { .device = "ubdaa", .unit = -EINVAL } },
 	{ "ub", { .device = "ub", .unit = -EINVAL } },
 	{ "ubd", { .device = "ubd", .unit = -EINVAL } },
-	{ "sda=f", { .device = "sda", .unit = -EINVAL, .file = "f" } },
-	{ "ubdb=f=g", { .device = "ubdb", .unit = 1, .file = "f=g" } },
-	{ "ubdb=", { .device = "ubdb", .unit = 1, .file = "" } },
-	{ "ubda=f V3", { .device = "ubda", .file = "f", .version = 3 } },
-	{ "ubda=a b \t V4", { .device = "ubda", .file = "a b", .version = 4 } },
-	{ "ubda=my V3 V4", { .device = "ubda", .file = "my V3", .version = 4 } },
-	{ "ubda=V3", { .device = "ubda", .file = "V3" } },
-	{ "ubda= V3", { .device = "ubda", .file = "", .version = 3 } },
-	{ "ubda=fV3", { .device = "ubda", .file = "fV3" } },
-	{ "ubda=f v3", { .device = "ubda", .file = "f v3" } },
-	{ "ubda=f V", { .device = "ubda", .file = "f V" } },
-	{ "ubda=f V3x", { .device = "ubda", .file = "f V3x" } },
-	{ "ubda=f V0", { .device = "ubda", .file = "f", .unknown = "V0" } },
-	{ "ubda=f V33", { .device = "ubda", .file = "f", .unknown = "V33" } },
 	{ "ubda V3", { .device = "ubda V3", .unit = -EINVAL } },
-	{ "=f", { .device = "", .unit = -EINVAL, .file = "f" } },
-}, unsnapshots[] = {
+	{ "sda=f", { .target = { { "sda", -EINVAL, "f" } } } },
+	{ "ubdb=f=g", { .target = { { "ubdb", 1, "f=g" } } } },
+	{ "ubdb=", { .target = { { "ubdb", 1, "" } } } },
+	{ "ubda=f V3", { .target = { { "ubda", 0, "f" } }, .version = 3 } },
+	{ "ubda=a b \t V4", { .target = { { "ubda", 0, "a b" } },
+			      .version = 4 } },
+	{ "ubda=my V3 V4", { .target = { { "ubda", 0, "my V3" } },
+			     .version = 4 } },
+	{ "ubda=V3", { .target = { { "ubda", 0, "V3" } } } },
+	{ "ubda= V3", { .target = { { "ubda", 0, "" } }, .version = 3 } },
+	{ "ubda=fV3", { .target = { { "ubda", 0, "fV3" } } } },
+	{ "ubda=f v3", { .target = { { "ubda", 0, "f v3" } } } },
+	{ "ubda=f V", { .target = { { "ubda", 0, "f V" } } } },
+	{ "ubda=f V3x", { .target = { { "ubda", 0, "f V3x" } } } },
+	{ "ubda=f V0", { .target = { { "ubda", 0, "f" } }, .unknown = "V0",
+			 .error = NO_VERSION } },
+	{ "ubda=f V33", { .target = { { "ubda", 0, "f" } }, .unknown = "V33",
+			  .error = NO_VERSION } },
+	{ "=f", { .target = { { "", -EINVAL, "f" } } } },
+	{ "ubda=f crash", { .target = { { "ubda", 0, "f" } }, .crash = true } },
+	{ "ubda=f freeze", { .target = { { "ubda", 0, "f" } } } },
+	{ "ubda=my crash freeze", { .target = { { "ubda", 0, "my crash" } } } },
+	{ "ubda=f crashed", { .target = { { "ubda", 0, "f crashed" } } } },
+	{ "ubda=crash", { .target = { { "ubda", 0, "crash" } } } },
+	{ "ubda=f limit=60", { .target = { { "ubda", 0, "f" } }, .limit = 60 } },
+	{ "ubda=f limit=3600 V4", { .target = { { "ubda", 0, "f" } },
+				    .limit = 3600, .version = 4 } },
+	{ "ubda=f V3 limit=1 crash", { .target = { { "ubda", 0, "f" } },
+				       .limit = 1, .version = 3,
+				       .crash = true } },
+	{ "ubda=f limit=0", { .target = { { "ubda", 0, "f" } },
+			      .unknown = "limit=0", .error = NO_LIMIT } },
+	{ "ubda=f limit=3601", { .target = { { "ubda", 0, "f" } },
+				 .unknown = "limit=3601", .error = NO_LIMIT } },
+	{ "ubda=f limit=", { .target = { { "ubda", 0, "f" } },
+			     .unknown = "limit=", .error = NO_LIMIT } },
+	{ "ubda=f limit=5s", { .target = { { "ubda", 0, "f" } },
+			       .unknown = "limit=5s", .error = NO_LIMIT } },
+	{ "ubda=f limit=5 limit=6", { .target = { { "ubda", 0, "f limit=5" } },
+				      .limit = 6 } },
+	{ "ubda=f ubdb=g", { .target = { { "ubda", 0, "f" },
+					 { "ubdb", 1, "g" } } } },
+	{ "ubdp=my file \t ubd2=your file V4 crash",
+	  { .target = { { "ubdp", 15, "my file" }, { "ubd2", 2, "your file" } },
+	    .version = 4, .crash = true } },
+	{ "ubda=f V3 ubdb=g V3", { .target = { { "ubda", 0, "f V3" },
+					       { "ubdb", 1, "g" } },
+				   .version = 3 } },
+	{ "ubda=fubdb=g", { .target = { { "ubda", 0, "fubdb=g" } } } },
+	{ "ubda=f ubd", { .target = { { "ubda", 0, "f ubd" } } } },
+	{ "ubda=f ubdb g", { .target = { { "ubda", 0, "f ubdb g" } } } },
+	{ "ubda=f ubdz=g", { .target = { { "ubda", 0, "f" },
+					 { "ubdz", -EINVAL, "g" } } } },
+	{ "ubda=f ubd=g", { .target = { { "ubda", 0, "f" },
+					{ "ubd", -EINVAL, "g" } } } },
+	{ "ubda=f ubd0=g", { .target = { { "ubda", 0, "f" },
+					 { "ubd0", 0, "g" } },
+			     .unknown = "ubd0", .error = TWICE } },
+	{ "ubda limit=4", { .target = { { "ubda", 0, NULL } }, .limit = 4 } },
+	{ "all=/d", { .target = { { "all", -EINVAL, "/d" } }, .all = "/d" } },
+	{ "all=my d crash", { .target = { { "all", -EINVAL, "my d" } },
+			      .all = "my d", .crash = true } },
+	{ "all=", { .target = { { "all", -EINVAL, "" } }, .all = "" } },
+	{ "all=d ubda=f", { .target = { { "all", -EINVAL, "d" },
+					{ "ubda", 0, "f" } },
+			    .all = "d", .unknown = "all", .error = ALONE } },
+	{ "ubda=f all=d", { .target = { { "ubda", 0, "f" },
+					{ "all", -EINVAL, "d" } },
+			    .all = "d", .unknown = "all", .error = ALONE } },
+};
+
+static const struct {
+	const char *text;
+	struct ubd_words words;
+} unsnapshots[] = {
 	{ "", { .device = "", .unit = -EINVAL } },
 	{ "ubdc", { .device = "ubdc", .unit = 2 } },
 	{ "ubdc force", { .device = "ubdc", .unit = 2, .force = true } },
@@ -288,13 +356,81 @@ static const struct {
 };
 
 #undef NOTHING_SAID
+static bool same_targets(const struct ubd_snapshot_words *got,
+			 const struct ubd_snapshot_words *want)
+{
+	unsigned int i;
+
+	for (i = 0; i < got->count; i++) {
+		const struct ubd_target *one = &got->target[i];
+		const struct ubd_target *other = &want->target[i];
+
+		if (!same(one->device, other->device) ||
+		    one->unit != other->unit || !same(one->file, other->file))
+			return false;
+	}
+	return i == UBD_DEVICES || !want->target[i].device;
+}
+
+static bool same_snapshot(const struct ubd_snapshot_words *got,
+			  const struct ubd_snapshot_words *want)
+{
+	bool shows = want->device;
+
+	if (!got->count != shows)
+		return false;
+	if (shows)
+		return same(got->device, want->device) &&
+		       got->unit == want->unit;
+	return same_targets(got, want) && same(got->all, want->all) &&
+	       got->version == want->version && got->crash == want->crash &&
+	       got->limit == (want->limit ? want->limit : UBD_LIMIT) &&
+	       same(got->unknown, want->unknown) &&
+	       same(got->error, want->error);
+}
+
+static void snapshot_commands(void)
+{
+	struct ubd_snapshot_words words;
+	char *line;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(snapshots); i++) {
+		line = line_of(snapshots[i].text);
+		ubd_parse_snapshot(line, &words);
+		ok(same_snapshot(&words, &snapshots[i].words),
+		   "snapshot \"%s\"", snapshots[i].text);
+		free(line);
+	}
+}
+
+/* One more than there are, each of which could be one. */
+static void too_many_devices(void)
+{
+	static const char *const names[] = {
+		"ubda", "ubdb", "ubdc", "ubdd", "ubde", "ubdf", "ubdg", "ubdh",
+		"ubdi", "ubdj", "ubdk", "ubdl", "ubdm", "ubdn", "ubdo", "ubdp",
+		"ubdz",
+	};
+	struct ubd_snapshot_words words;
+	char text[256] = "", *line;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text),
+			 "%s%s=f", i ? " " : "", names[i]);
+	line = line_of(text);
+	ubd_parse_snapshot(line, &words);
+	ok(words.count == UBD_DEVICES &&
+	   same(words.error, "more devices than there are"),
+	   "one device too many");
+	free(line);
+}
 
 static bool same_words(const struct ubd_words *one,
 		       const struct ubd_words *other)
 {
 	return same(one->device, other->device) && one->unit == other->unit &&
-	       same(one->file, other->file) &&
-	       one->version == other->version &&
 	       same(one->unknown, other->unknown) &&
 	       one->nowait == other->nowait && one->remove == other->remove &&
 	       one->force == other->force &&
@@ -308,13 +444,6 @@ static void commands(void)
 	char *line;
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(snapshots); i++) {
-		line = line_of(snapshots[i].text);
-		ubd_parse_snapshot(line, &words);
-		ok(same_words(&words, &snapshots[i].words), "snapshot \"%s\"",
-		   snapshots[i].text);
-		free(line);
-	}
 	for (i = 0; i < ARRAY_SIZE(unsnapshots); i++) {
 		line = line_of(unsnapshots[i].text);
 		ubd_parse_unsnapshot(line, &words);
@@ -337,6 +466,8 @@ int main(void)
 	right_names();
 	right_flags();
 	all_options();
+	snapshot_commands();
+	too_many_devices();
 	commands();
 	return plan_done();
 }

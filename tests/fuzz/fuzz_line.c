@@ -134,29 +134,44 @@ static int is_device(const char *name, int unit)
 	       !strcmp(name, digits);
 }
 
-static void check_device(const struct line *line, const struct ubd_words *words)
+static void check_device(const struct line *line, const char *device, int at)
 {
 	int unit;
 
-	within(line, words->device);
+	within(line, device);
 	for (unit = 0; unit < UBD_DEVICES; unit++)
-		must(is_device(words->device, unit) == (words->unit == unit));
-	must(words->unit < UBD_DEVICES);
+		must(is_device(device, unit) == (at == unit));
+	must(at < UBD_DEVICES);
+}
+
+static void check_target(const struct line *line,
+			 const struct ubd_target *target)
+{
+	check_device(line, target->device, target->unit);
+	within(line, target->file);
+	must(!strchr(target->device, '='));
 }
 
 static void one_snapshot(const struct line *line)
 {
-	struct ubd_words words;
+	struct ubd_snapshot_words words;
+	unsigned int i;
 
 	ubd_parse_snapshot(line->text, &words);
-	check_device(line, &words);
-	within(line, words.file);
-	must(!strchr(words.device, '='));
-	must(!words.nowait && !words.remove && !words.force);
-	must(!words.version || words.version == 3 || words.version == 4);
-	must(!words.version || (words.file && !words.unknown));
-	must(!words.unknown || (words.file && *words.unknown == 'V'));
+	must(words.count <= UBD_DEVICES);
+	for (i = 0; i < words.count; i++)
+		check_target(line, &words.target[i]);
+	if (!words.count) {
+		check_device(line, words.device, words.unit);
+		must(!words.error && !words.all && !strchr(words.device, '='));
+		return;
+	}
+	within(line, words.all);
 	within(line, words.unknown);
+	must(!words.version || words.version == 3 || words.version == 4);
+	must(words.limit >= 1 && words.limit <= UBD_LIMIT_MAX);
+	must(!words.error == !words.unknown);
+	must(!words.all || words.count == 1 || words.error);
 }
 
 static void one_unsnapshot(const struct line *line)
@@ -164,9 +179,9 @@ static void one_unsnapshot(const struct line *line)
 	struct ubd_words words;
 
 	ubd_parse_unsnapshot(line->text, &words);
-	check_device(line, &words);
+	check_device(line, words.device, words.unit);
 	within(line, words.unknown);
-	must(!words.file && !strpbrk(words.device, " \t"));
+	must(!strpbrk(words.device, " \t"));
 	must(!words.unknown ||
 	     (*words.unknown && !strpbrk(words.unknown, " \t") &&
 	      strcmp(words.unknown, "force")));

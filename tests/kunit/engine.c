@@ -643,20 +643,26 @@ static void run_task(struct kunit *test, struct cow_task *task)
 
 static void take_snapshot(struct kunit *test, const char *name)
 {
-	struct ubd_snapshot *snap = kunit_kzalloc(test, sizeof(*snap),
-						  GFP_KERNEL);
+	struct ubd_group *group = kunit_kzalloc(test, sizeof(*group),
+						GFP_KERNEL);
+	struct cow_snapshot_result *result = kunit_kzalloc(test,
+							   sizeof(*result),
+							   GFP_KERNEL);
 	struct world *world = test->priv;
 	int ret;
 
-	KUNIT_ASSERT_NOT_NULL(test, snap);
-	snap->file = world->file;
-	snap->args.name = name;
-	ret = ubd_call(ubd_host_snapshot, snap);
-	KUNIT_ASSERT_EQ_MSG(test, ret, 0, "%s", snap->err.text);
-	run_task(test, snap->task);
-	ubd_call(ubd_host_snapshot_end, snap->task);
-	KUNIT_EXPECT_STREQ(test, snap->result.top, name);
-	KUNIT_EXPECT_STREQ(test, snap->result.frozen, world->args.name);
+	KUNIT_ASSERT_NOT_NULL(test, group);
+	KUNIT_ASSERT_NOT_NULL(test, result);
+	group->count = 1;
+	group->member[0].file = world->file;
+	group->member[0].args.name = name;
+	group->member[0].result = result;
+	ret = ubd_call(ubd_host_group, group);
+	KUNIT_ASSERT_EQ_MSG(test, ret, 0, "%s", group->err.text);
+	run_task(test, group->member[0].task);
+	ubd_call(ubd_host_snapshot_end, group->member[0].task);
+	KUNIT_EXPECT_STREQ(test, result->top, name);
+	KUNIT_EXPECT_STREQ(test, result->frozen, world->args.name);
 }
 
 static void merge_back(struct kunit *test)

@@ -70,6 +70,9 @@ static void unit_numbers(struct kunit *test)
 #define NO_FILE	"expected a file behind '='"
 #define NO_DEVICE	": no such device: ubda to ubdp, or ubd0 to ubd15"
 #define NO_CHAIN	"ubdp: it is not configured"
+#define NO_FIRST	"ubdo: it is not configured"
+#define WHERE	"say which and where: snapshot ubda=FILE [ubdb=FILE ...] " \
+		"or snapshot all=DIR"
 
 struct refusal {
 	console_handler handler;
@@ -106,10 +109,23 @@ static const struct refusal refusals[] = {
 	{ mconsole_snapshot, "snapshot ubdz=f", "ubdz" NO_DEVICE },
 	{ mconsole_snapshot, "snapshot ubdpp=f", "ubdpp" NO_DEVICE },
 	{ mconsole_snapshot, "snapshot sda=f", "sda" NO_DEVICE },
-	{ mconsole_snapshot, "snapshot =f",
-	  "say which and where: snapshot ubda=FILE [V3|V4]" },
-	{ mconsole_snapshot, "snapshot ubdp=",
-	  "say which and where: snapshot ubda=FILE [V3|V4]" },
+	{ mconsole_snapshot, "snapshot =f", WHERE },
+	{ mconsole_snapshot, "snapshot ubdp=", WHERE },
+	{ mconsole_snapshot, "snapshot ubdp limit=5", WHERE },
+	{ mconsole_snapshot, "snapshot ubdp=f ubdo=", WHERE },
+	{ mconsole_snapshot, "snapshot all=", WHERE },
+	{ mconsole_snapshot, "snapshot ubdp=f ubdz=g", "ubdz" NO_DEVICE },
+	{ mconsole_snapshot, "snapshot ubdp=f ubdp=g",
+	  "ubdp: it is named twice" },
+	{ mconsole_snapshot, "snapshot ubdp=f ubd15=g",
+	  "ubd15: it is named twice" },
+	{ mconsole_snapshot, "snapshot all=d ubdp=f",
+	  "all: no other device beside it" },
+	{ mconsole_snapshot, "snapshot ubdp=f limit=0",
+	  "limit=0: no time limit: 1 to 3600 seconds" },
+	{ mconsole_snapshot, "snapshot ubdp=f ubdo=g crash", NO_FIRST },
+	{ mconsole_snapshot, "snapshot all=d",
+	  "there is no disk that can be written" },
 	{ mconsole_snapshot, "snapshot ubdp=f", NO_CHAIN },
 	{ mconsole_snapshot, "snapshot ubdp=f V3", NO_CHAIN },
 	{ mconsole_snapshot, "snapshot ubdp=f V2",

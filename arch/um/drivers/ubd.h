@@ -62,14 +62,12 @@ void ubd_host_collect_direct(void);
 void ubd_host_say(const char *line);
 
 /**
- * struct ubd_snapshot - one cow_snapshot_start(), on its way to a helper thread
+ * struct ubd_group - one cow_group_start(), on its way to a helper thread
  * struct ubd_merge - one cow_merge_start(), the same
  */
-struct ubd_snapshot {
-	struct common_file *file;
-	struct cow_snapshot_args args;
-	struct cow_snapshot_result result;
-	struct cow_task *task;
+struct ubd_group {
+	struct cow_member member[UBD_DEVICES];
+	unsigned int count;
 	struct cow_error err;
 };
 
@@ -93,7 +91,7 @@ struct ubd_rest {
 int ubd_host_open(void *open);
 int ubd_host_close(void *file);
 int ubd_host_exists(void *path);
-int ubd_host_snapshot(void *snapshot);
+int ubd_host_group(void *group);
 int ubd_host_snapshot_end(void *task);
 int ubd_host_merge(void *merge);
 int ubd_host_merge_end(void *task);
@@ -104,6 +102,8 @@ int ubd_host_rest_end(void *task);
 
 #ifndef __UM_HOST__
 
+struct completion;
+struct gendisk;
 struct ubd;
 
 /* Every entry to the engine, whatever the device, lies between these two. */
@@ -125,6 +125,18 @@ unsigned int ubd_unit(const struct ubd *dev);
 
 /* The open chain, or NULL; stays while the device is claimed. */
 struct common_file *ubd_file(struct ubd *dev);
+
+/* Its disk; of a claimed device. */
+struct gendisk *ubd_disk(const struct ubd *dev);
+
+/*
+ * NULL if a snapshot of all devices is one of this one too, or else why not; "" if
+ * there is no such device.
+ */
+const char *ubd_left_out(struct ubd *dev);
+
+/* The guest's program that is told of snapshots, or NULL. */
+const char *ubd_hook_program(void);
 
 /**
  * ubd_claim() - keep a device from being removed while work on it goes on
@@ -152,6 +164,17 @@ void ubd_include(struct ubd *dev);
  */
 void ubd_step(struct ubd *dev, struct cow_task *task, void (*tick)(void *arg),
 	      void *arg);
+
+/**
+ * ubd_step_once() - take one step of a task; for a kthread
+ * @dev: claimed
+ * @task: started on the device's chain
+ * @wake: completed when another step can be taken, which may be at once
+ *
+ * Return: as cow_task_step(). After COW_STEP_DONE @wake is not used any more.
+ */
+enum cow_step ubd_step_once(struct ubd *dev, struct cow_task *task,
+			    struct completion *wake);
 
 /* Go on with merges that were under way when the machine stopped. */
 void ubd_resume_merge(struct ubd *dev);

@@ -176,12 +176,11 @@ int ubd_host_exists(void *path)
 	return io_host_lookup(NULL, path, &st);
 }
 
-int ubd_host_snapshot(void *arg)
+int ubd_host_group(void *arg)
 {
-	struct ubd_snapshot *snap = arg;
+	struct ubd_group *group = arg;
 
-	return cow_snapshot_start(snap->file, &snap->args, &snap->result,
-				  &snap->task, &snap->err);
+	return cow_group_start(group->member, group->count, &group->err);
 }
 
 int ubd_host_snapshot_end(void *task)

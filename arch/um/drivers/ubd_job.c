@@ -3,10 +3,11 @@
  * Commands of mconsole that take their time: a kthread each, and answers.
  *
  * Duty: what the commands (ubd_snapshot.c, ubd_merge.c, ubd_list.c) share: to
- * claim the device, to run the work, and to bring its end to the client.
+ * claim the devices, to run the work, and to bring its end to the client.
  *
  * Invariants: see ubd_job.h.
  */
+#include <linux/bitops.h>
 #include <linux/delay.h>
 #include <linux/irqflags.h>
 #include <linux/kthread.h>
@@ -37,17 +38,31 @@ int ubd_send_piece(struct mc_request *req, const char *text, int len, int err,
 	return ret;
 }
 
+/* All pieces but the last one; that, or NULL if the client went away. */
+static const char *send_pieces(struct mc_request *req, const char *text)
+{
+	size_t left;
+
+	for (left = strlen(text); left > UBD_PIECE; left -= UBD_PIECE) {
+		if (ubd_send_piece(req, text, UBD_PIECE, 0, 1))
+			return NULL;
+		text += UBD_PIECE;
+	}
+	return text;
+}
+
+void ubd_send_part(struct mc_request *req, const char *text)
+{
+	text = send_pieces(req, text);
+	if (text)
+		ubd_send_piece(req, text, strlen(text), 0, 1);
+}
+
 void ubd_answer(struct mc_request *req, const char *text)
 {
-	size_t left = strlen(text);
-
-	while (left > UBD_PIECE) {
-		if (ubd_send_piece(req, text, UBD_PIECE, 0, 1))
-			return;
-		text += UBD_PIECE;
-		left -= UBD_PIECE;
-	}
-	ubd_send_piece(req, text, left, 0, 0);
+	text = send_pieces(req, text);
+	if (text)
+		ubd_send_piece(req, text, strlen(text), 0, 0);
 }
 
 void ubd_refuse(struct mc_request *req, const char *text)
@@ -111,6 +126,8 @@ void *ubd_job_new(size_t size, struct ubd *dev, const struct mc_request *req)
 	if (!job)
 		return NULL;
 	job->dev = dev;
+	if (dev)
+		job->units = BIT(ubd_unit(dev));
 	if (req) {
 		job->req = *req;
 		job->answer = true;
@@ -135,20 +152,46 @@ static bool merging(struct ubd *dev)
 }
 
 /* NULL or what is wrong. Work that takes a moment only is waited for. */
-static const char *job_claim(struct ubd_job *job)
+static const char *claim(struct ubd *dev)
 {
 	unsigned int i;
 	int ret;
 
 	for (i = 0; i < BUSY_WAIT; i++) {
-		ret = ubd_claim(job->dev);
+		ret = ubd_claim(dev);
 		if (ret != -EBUSY)
 			return ret ? "it is not configured" : NULL;
-		if (merging(job->dev))
+		if (merging(dev))
 			break;
 		msleep(20);
 	}
 	return "a snapshot or merge of it is under way; wait for its end";
+}
+
+static void release_below(const struct ubd_job *job, unsigned int end)
+{
+	unsigned int unit;
+
+	for_each_set_bit(unit, &job->units, end)
+		ubd_release(ubd_device(unit));
+}
+
+/* All of its devices or none; then job->text says why. */
+static bool job_claims(struct ubd_job *job)
+{
+	const char *error;
+	unsigned int unit;
+
+	for_each_set_bit(unit, &job->units, UBD_DEVICES) {
+		error = claim(ubd_device(unit));
+		if (!error)
+			continue;
+		release_below(job, unit);
+		snprintf(job->text, sizeof(job->text), "ubd%c: %s", 'a' + unit,
+			 error);
+		return false;
+	}
+	return true;
 }
 
 void ubd_job_error(struct ubd_job *job, const char *error)
@@ -159,23 +202,20 @@ void ubd_job_error(struct ubd_job *job, const char *error)
 }
 
 /*
- * The device is free again before the client learns that it can go on. Reclaim
- * in here must not wait for the device that is being worked on.
+ * The devices are free again before the client learns that it can go on. Reclaim
+ * in here must not wait for a device that is being worked on.
  */
 static int job_main(void *arg)
 {
 	unsigned int noio = memalloc_noio_save();
 	struct ubd_job *job = arg;
-	const char *error = job_claim(job);
-	bool failed;
+	bool failed = true;
 
-	if (error) {
-		ubd_job_error(job, error);
-	} else {
+	if (job_claims(job)) {
 		failed = job->fails(job);
-		ubd_release(job->dev);
-		ubd_job_answer(job, failed);
+		release_below(job, UBD_DEVICES);
 	}
+	ubd_job_answer(job, failed);
 	kvfree(job);
 	memalloc_noio_restore(noio);
 	return 0;
@@ -187,6 +227,8 @@ void ubd_job_run(struct ubd_job *job, bool (*fails)(struct ubd_job *job))
 	struct task_struct *thread;
 
 	job->fails = fails;
+	if (!job->dev)
+		job->dev = ubd_device(__ffs(job->units));
 	thread = kthread_run(job_main, job, "ubd%c-job", ubd_letter(job));
 	if (!IS_ERR(thread))
 		return;

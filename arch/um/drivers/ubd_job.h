@@ -24,7 +24,8 @@
  *	structure
  * @req: whom to answer
  * @answer: somebody waits; else the end is told on the host's console
- * @dev: claimed while @fails runs
+ * @dev: claimed while @fails runs, if it is about one device
+ * @units: the numbers of all devices that are claimed then
  * @fails: the work
  * @text: how it ended
  */
@@ -32,13 +33,15 @@ struct ubd_job {
 	struct mc_request req;
 	bool answer;
 	struct ubd *dev;
+	unsigned long units;
 	bool (*fails)(struct ubd_job *job);
 	char text[2 * COW_PATH_MAX + 128];
 };
 
 /*
  * A job of @size bytes, zeros behind struct ubd_job, or NULL; kvfree() it, unless
- * it was run. Without @req nobody waits for an answer.
+ * it was run. Without @req nobody waits for an answer. Without @dev, @units has
+ * to be filled in.
  */
 void *ubd_job_new(size_t size, struct ubd *dev, const struct mc_request *req);
 
@@ -64,7 +67,10 @@ char *ubd_arguments(struct mc_request *req, const char *command);
 int ubd_send_piece(struct mc_request *req, const char *text, int len, int err,
 		   int more);
 
-/* A whole answer, as many pieces as it needs. Sleeps. */
+/* A part of an answer, as many pieces as it needs; more will come. Sleeps. */
+void ubd_send_part(struct mc_request *req, const char *text);
+
+/* A whole answer, or its last part. Sleeps. */
 void ubd_answer(struct mc_request *req, const char *text);
 
 /* An error, at once. */

@@ -55,16 +55,12 @@
  * @file: the open chain; under ubd_engine_lock
  * @claimed: work goes on, no removal; under ubd_engine_lock
  * @armed: @background is going to run; under ubd_engine_lock
- * @task: being stepped; under ubd_engine_lock
- * @wake: @task can take a step
  */
 struct ubd {
 	struct ubd_config config;
 	struct common_file *file;
 	bool claimed;
 	bool armed;
-	struct cow_task *task;
-	struct completion wake;
 	struct delayed_work background;
 	struct platform_device *pdev;
 	struct gendisk *disk;
@@ -410,6 +406,31 @@ unsigned int ubd_unit(const struct ubd *dev)
 	return dev - ubd_devices;
 }
 
+struct gendisk *ubd_disk(const struct ubd *dev)
+{
+	return dev->disk;
+}
+
+const char *ubd_left_out(struct ubd *dev)
+{
+	unsigned long flags = ubd_enter();
+	const char *why = NULL;
+
+	if (!dev->file)
+		why = "";
+	else if (dev->file->read_only)
+		why = "it is read-only";
+	else if (dev->config.unlocked)
+		why = "it is shared with other machines (flag c)";
+	ubd_leave(flags);
+	return why;
+}
+
+const char *ubd_hook_program(void)
+{
+	return ubd_options.hook;
+}
+
 int ubd_claim(struct ubd *dev)
 {
 	unsigned long flags = ubd_enter();
@@ -465,39 +486,38 @@ void ubd_include(struct ubd *dev)
 
 static void ubd_task_wake(struct cow_task *task)
 {
-	struct ubd *dev;
-
-	for (dev = ubd_devices; dev < ubd_devices + UBD_DEVICES; dev++)
-		if (dev->task == task)
-			complete(&dev->wake);
+	complete(task->owner);
 }
 
-/* A wake-up that comes while the step is being taken is not lost. */
-static enum cow_step ubd_step_once(struct ubd *dev, struct cow_task *task)
+enum cow_step ubd_step_once(struct ubd *dev, struct cow_task *task,
+			    struct completion *wake)
 {
 	unsigned long flags = ubd_enter();
 	enum cow_step step;
 
-	reinit_completion(&dev->wake);
-	dev->task = task;
+	task->owner = wake;
 	task->wake = ubd_task_wake;
 	step = cow_task_step(task);
-	if (step == COW_STEP_DONE)
-		dev->task = NULL;
-	else
+	if (step != COW_STEP_DONE)
 		ubd_arm(dev);
 	ubd_leave(flags);
 	return step;
 }
 
+/* A wake-up that comes while the step is being taken is not lost. */
 void ubd_step(struct ubd *dev, struct cow_task *task, void (*tick)(void *arg),
 	      void *arg)
 {
+	DECLARE_COMPLETION_ONSTACK(wake);
 	enum cow_step step;
 
-	while ((step = ubd_step_once(dev, task)) != COW_STEP_DONE) {
+	for (;;) {
+		reinit_completion(&wake);
+		step = ubd_step_once(dev, task, &wake);
+		if (step == COW_STEP_DONE)
+			break;
 		if (step == COW_STEP_WAIT)
-			wait_for_completion_timeout(&dev->wake, HZ);
+			wait_for_completion_timeout(&wake, HZ);
 		else
 			cond_resched();
 		if (tick)
@@ -588,7 +608,10 @@ __uml_help(ubd_setup,
 	   "    uring      say so on stderr if io_uring can not be had\n"
 	   "    noinline   leave nothing to the submitting context, so that outside\n"
 	   "               tools see each operation on a thread of its own\n"
-	   "    record=<file>   write down in it every operation on a file of the host\n\n"
+	   "    record=<file>   write down in it every operation on a file of the host\n"
+	   "    hook=<program>  of the guest; run as \"<program> freeze ubda ...\" before a\n"
+	   "               snapshot freezes file systems, which is refused if that fails,\n"
+	   "               and \"<program> thaw ubda ...\" when they are thawed\n\n"
 );
 
 static int __init udb_setup(char *text)
@@ -923,7 +946,6 @@ static int ubd_add(struct ubd *dev, struct cow_error *err)
 	int ret;
 
 	memset(err, 0, sizeof(*err));
-	init_completion(&dev->wake);
 	INIT_DELAYED_WORK(&dev->background, ubd_background);
 	ret = ubd_open(dev, err);
 	if (!ret) {

@@ -169,9 +169,17 @@ char *ubd_parse_device(char *text, unsigned int *unit,
 	return config->file ? NULL : "expected a file behind '='";
 }
 
+/* What stands behind @name and '=', or NULL. */
+static const char *value_of(const char *word, const char *name)
+{
+	size_t len = strlen(name);
+
+	return !strncmp(word, name, len) && word[len] == '=' ? word + len + 1 :
+	       NULL;
+}
+
 static char *parse_option(const char *word, struct ubd_options *options)
 {
-	static const char record[] = "record=";
 
 	if (!strcmp(word, "sync"))
 		options->durable = true;
@@ -181,10 +189,12 @@ static char *parse_option(const char *word, struct ubd_options *options)
 		options->host |= UBD_URING;
 	else if (!strcmp(word, "noinline"))
 		options->host |= UBD_NOINLINE;
-	else if (!strncmp(word, record, sizeof(record) - 1))
-		options->record = word + sizeof(record) - 1;
+	else if (value_of(word, "record"))
+		options->record = value_of(word, "record");
+	else if (value_of(word, "hook"))
+		options->hook = value_of(word, "hook");
 	else
-		return "expected sync, threads, uring, noinline or record=FILE behind \"ubd=\"";
+		return "expected sync, threads, uring, noinline, record=FILE or hook=PROGRAM behind \"ubd=\"";
 	return NULL;
 }
 
@@ -206,37 +216,160 @@ static bool is_version(const char *word)
 	       !word[1 + strspn(word + 1, "0123456789")];
 }
 
-/* Cut the version off behind a file's name. */
-static void take_version(char *file, struct ubd_words *words)
+static bool is_blank(char c)
 {
-	char *word = file + strlen(file);
-
-	while (word > file && !strchr(" \t", word[-1]))
-		word--;
-	if (word == file || !is_version(word))
-		return;
-	if (!strcmp(word, "V3") || !strcmp(word, "V4"))
-		words->version = word[1] - '0';
-	else
-		words->unknown = word;
-	while (word > file && strchr(" \t", word[-1]))
-		word--;
-	*word = '\0';
+	return c == ' ' || c == '\t';
 }
 
-void ubd_parse_snapshot(char *text, struct ubd_words *words)
+/* Cut blanks off the end, of what lies between @text and @end. */
+static void cut_at(const char *text, char *end)
 {
-	char *file = strchr(text, '=');
+	while (end > text && is_blank(end[-1]))
+		end--;
+	*end = '\0';
+}
 
+static bool wrong_word(struct ubd_snapshot_words *words, const char *word,
+		       const char *error)
+{
+	if (!words->error) {
+		words->unknown = word;
+		words->error = error;
+	}
+	return true;
+}
+
+static bool take_version(struct ubd_snapshot_words *words, const char *word)
+{
+	if (words->version_given || !is_version(word))
+		return false;
+	words->version_given = true;
+	if (strcmp(word, "V3") && strcmp(word, "V4"))
+		return wrong_word(words, word,
+				  "no format that a snapshot can have: V3 or V4");
+	words->version = word[1] - '0';
+	return true;
+}
+
+static bool take_mode(struct ubd_snapshot_words *words, const char *word)
+{
+	if (words->mode_given)
+		return false;
+	words->crash = !strcmp(word, "crash");
+	words->mode_given = words->crash || !strcmp(word, "freeze");
+	return words->mode_given;
+}
+
+static bool take_limit(struct ubd_snapshot_words *words, const char *word)
+{
+	const char *text = value_of(word, "limit");
+	uint32_t limit = 0;
+
+	if (words->limit || !text)
+		return false;
+	text = parse_number(text, UBD_LIMIT_MAX, &limit);
+	words->limit = UBD_LIMIT;
+	if (!text || *text)
+		return wrong_word(words, word,
+				  "no time limit: 1 to 3600 seconds");
+	words->limit = limit;
+	return true;
+}
+
+/* Words behind the last name; the first that is none of them belongs to it. */
+static void take_options(char *text, struct ubd_snapshot_words *words)
+{
+	char *word;
+
+	for (;;) {
+		word = text + strlen(text);
+		while (word > text && !is_blank(word[-1]))
+			word--;
+		if (word == text || (!take_version(words, word) &&
+				     !take_mode(words, word) &&
+				     !take_limit(words, word)))
+			break;
+		cut_at(text, word);
+	}
+	if (!words->limit)
+		words->limit = UBD_LIMIT;
+}
+
+/* "ubd", whatever it is that follows, and '='; or "all=". */
+static bool begins_device(const char *word)
+{
+	if (value_of(word, "all"))
+		return true;
+	if (strncmp(word, "ubd", 3))
+		return false;
+	word += 3;
+	while (is_digit(*word) || (*word >= 'a' && *word <= 'z'))
+		word++;
+	return *word == '=';
+}
+
+/* The blank before the word that begins the next device, or NULL. */
+static char *next_device(char *text)
+{
+	while (*text && !(is_blank(*text) && begins_device(text + 1)))
+		text++;
+	return *text ? text : NULL;
+}
+
+static void take_target(struct ubd_snapshot_words *words, char *text)
+{
+	struct ubd_target *target = &words->target[words->count];
+	char *file = strchr(text, '=');
+	unsigned int i;
+
+	if (words->count == UBD_DEVICES) {
+		wrong_word(words, text, "more devices than there are");
+		return;
+	}
 	if (file)
 		*file++ = '\0';
-	*words = (struct ubd_words){
+	*target = (struct ubd_target){
 		.device = text,
 		.unit = parse_name(text),
 		.file = file,
 	};
-	if (file)
-		take_version(file, words);
+	for (i = 0; i < words->count; i++)
+		if (target->unit >= 0 && words->target[i].unit == target->unit)
+			wrong_word(words, text, "it is named twice");
+	words->count++;
+}
+
+/* "all" is no device, and wants none beside it. */
+static void take_all(struct ubd_snapshot_words *words)
+{
+	unsigned int i;
+
+	for (i = 0; i < words->count; i++) {
+		if (strcmp(words->target[i].device, "all"))
+			continue;
+		words->all = words->target[i].file;
+		if (words->count > 1)
+			wrong_word(words, "all", "no other device beside it");
+	}
+}
+
+void ubd_parse_snapshot(char *text, struct ubd_snapshot_words *words)
+{
+	char *next;
+
+	*words = (struct ubd_snapshot_words){ .device = text };
+	words->unit = parse_name(text);
+	if (!strchr(text, '='))
+		return;
+	take_options(text, words);
+	do {
+		next = next_device(text);
+		if (next)
+			cut_at(text, next++);
+		take_target(words, text);
+		text = next;
+	} while (text);
+	take_all(words);
 }
 
 /* Words that every kind of merge has. */

@@ -18,6 +18,8 @@
 #define UBD_INDEX_MAX	65536u	/* MiB */
 #define UBD_INDEX_ALL	(~0u)
 #define UBD_SECTOR_MAX	4096u	/* bytes */
+#define UBD_LIMIT	10u	/* seconds */
+#define UBD_LIMIT_MAX	3600u
 
 #define UBD_THREADS	1u	/* ubd=threads: no io_uring */
 #define UBD_URING	2u	/* ubd=uring: say so if there is none */
@@ -27,11 +29,13 @@
  * struct ubd_options - what was asked for all devices
  * @host: UBD_*
  * @record: file to record all operations to, or NULL
+ * @hook: program of the guest that is told of snapshots, or NULL
  * @durable: as flag s on every device
  */
 struct ubd_options {
 	uint32_t host;
 	const char *record;
+	const char *hook;
 	bool durable;
 };
 
@@ -66,14 +70,52 @@ struct ubd_config {
 };
 
 /**
+ * struct ubd_target - a device and the file that shall be its top
+ * @device: the word for the device, "" if there is none
+ * @unit: its number, or -EINVAL
+ * @file: what stands behind '=', or NULL
+ */
+struct ubd_target {
+	const char *device;
+	int unit;
+	const char *file;
+};
+
+/**
+ * struct ubd_snapshot_words - "snapshot", behind its name
+ * @device: without any '=': the word for the device whose layers are to be shown,
+ *	or "" for all
+ * @unit: its number, or -EINVAL
+ * @count: devices of which one is to be taken, in @target; 0: none
+ * @all: the directory of "all=", which then is the only target; or NULL
+ * @version: 3 or 4 if a word says it, else 0
+ * @crash: the word "crash" was said: no file system is to be frozen
+ * @limit: seconds for which file systems may be held
+ * @error: what is wrong with the word @unknown, or NULL
+ */
+struct ubd_snapshot_words {
+	const char *device;
+	int unit;
+	unsigned int count;
+	struct ubd_target target[UBD_DEVICES];
+	const char *all;
+	bool version_given;
+	unsigned int version;
+	bool mode_given;
+	bool crash;
+	unsigned int limit;
+	const char *unknown;
+	const char *error;
+};
+
+/**
  * struct ubd_words - a command of mconsole, behind its name
  * @device: the word for the device, "" if there is none
  * @unit: its number, or -EINVAL
- * @file: snapshot: what stands behind '=', or NULL
- * @version: snapshot: 3 or 4 if the last word says it, else 0
- * @unknown: the first word that is none, or a version that is none; or NULL
- * @nowait: unsnapshot, merge: the word "nowait" was said; and so @remove, of
- *	"delete", @force and @discard
+ * @file: merge: what stands behind '=', or NULL
+ * @unknown: the first word that is none, or NULL
+ * @nowait: the word "nowait" was said; and so @remove, of "delete", @force and
+ *	@discard
  * @wish: merge: what a merge under way shall do, or UBD_NO_WISH
  * @speed: merge: MiB in a second, 0 for no limit; or UBD_NO_NUMBER
  * @depth: merge: layers from which on to fold by itself, 0 for never; or
@@ -82,8 +124,6 @@ struct ubd_config {
 struct ubd_words {
 	const char *device;
 	int unit;
-	const char *file;
-	unsigned int version;
 	const char *unknown;
 	bool nowait;
 	bool remove;
@@ -126,18 +166,26 @@ char *ubd_parse_device(char *text, unsigned int *unit,
 char *ubd_parse_options(char *text, struct ubd_options *options);
 
 /**
- * ubd_parse_snapshot() - "", "ubda", "ubda=FILE", "ubda=FILE V3"
+ * ubd_parse_snapshot() - "", "ubda", "ubda=FILE ubdb=FILE V3", "all=DIR crash"
+ * @text: without blanks around it
+ * @words: filled
+ *
+ * A name may hold blanks, and ends where a word begins the next device. Behind the
+ * last one stand a version, "crash" or "freeze", and "limit=SECONDS", in any order
+ * and each at most once. If that name ends in such a word, one of the same
+ * kind has to follow it: "ubda=my V3 V4" makes "my V3".
+ */
+void ubd_parse_snapshot(char *text, struct ubd_snapshot_words *words);
+
+/**
  * ubd_parse_unsnapshot() - "ubda [nowait] [delete] [force] [discard]"
  * ubd_parse_merge() - "ubda[=FILE] [nowait] [delete] [force]", "ubda auto=N
  *	[delete]", "ubda pause", "resume", "cancel", "speed=N"
  * @text: without blanks around it
  * @words: filled
  *
- * A name may hold blanks. If it ends in a word that looks like a version, a
- * version has to follow it: "ubda=my V3 V4" makes "my V3". Of a name behind
- * "merge ubda=", the last words are taken as what they say.
+ * Of a name behind "merge ubda=", the last words are taken as what they say.
  */
-void ubd_parse_snapshot(char *text, struct ubd_words *words);
 void ubd_parse_unsnapshot(char *text, struct ubd_words *words);
 void ubd_parse_merge(char *text, struct ubd_words *words);
 
