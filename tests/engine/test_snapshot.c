@@ -227,6 +227,8 @@ static void size_that_changes_in_the_midst(void)
 	task = prepared(file, "snap");
 	is(grow("base", 2 * DISK), 0, "somebody makes the old top larger");
 	is(rig_task(&bench.rig, task), -ESTALE, "the snapshot fails");
+	ok(strstr(task->error.text, "/base"), "%s", task->error.text);
+	is(bench_flush(&bench, file), -ESTALE, "a flush does not wait for it");
 	cow_snapshot_end(task);
 	rig_close(&bench.rig, file);
 	file = bench_open(&bench, "base");

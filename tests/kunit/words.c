@@ -72,7 +72,7 @@ static void unit_numbers(struct kunit *test)
 #define NO_CHAIN	"ubdp: it is not configured"
 #define NO_FIRST	"ubdo: it is not configured"
 #define WHERE	"say which and where: snapshot ubda=FILE [ubdb=FILE ...] " \
-		"or snapshot all=DIR"
+		"or all=DIR"
 
 struct refusal {
 	console_handler handler;

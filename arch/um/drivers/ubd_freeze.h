@@ -37,6 +37,7 @@ struct ubd_freeze {
 
 	/* private: */
 	struct list_head found;
+	/* For found.frozen and the two below it. */
 	struct mutex lock;
 	bool released;
 	bool expired;

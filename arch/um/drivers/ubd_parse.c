@@ -169,6 +169,9 @@ char *ubd_parse_device(char *text, unsigned int *unit,
 	return config->file ? NULL : "expected a file behind '='";
 }
 
+#define NO_OPTION \
+	"expected sync, threads, uring, noinline, record=FILE or hook=PROGRAM behind \"ubd=\""
+
 /* What stands behind @name and '=', or NULL. */
 static const char *value_of(const char *word, const char *name)
 {
@@ -180,7 +183,6 @@ static const char *value_of(const char *word, const char *name)
 
 static char *parse_option(const char *word, struct ubd_options *options)
 {
-
 	if (!strcmp(word, "sync"))
 		options->durable = true;
 	else if (!strcmp(word, "threads"))
@@ -194,7 +196,7 @@ static char *parse_option(const char *word, struct ubd_options *options)
 	else if (value_of(word, "hook"))
 		options->hook = value_of(word, "hook");
 	else
-		return "expected sync, threads, uring, noinline, record=FILE or hook=PROGRAM behind \"ubd=\"";
+		return NO_OPTION;
 	return NULL;
 }
 

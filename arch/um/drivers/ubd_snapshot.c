@@ -382,6 +382,12 @@ static void refuse_word(struct mc_request *req, const char *word,
 	ubd_refuse(req, text);
 }
 
+static void refuse_place(struct mc_request *req)
+{
+	ubd_refuse(req,
+		   "say which and where: snapshot ubda=FILE [ubdb=FILE ...] or all=DIR");
+}
+
 /* True if an answer was given: something is wrong with a name. */
 static bool names_are_wrong(const struct snapshot_job *snapshot,
 			    struct mc_request *req)
@@ -399,7 +405,7 @@ static bool names_are_wrong(const struct snapshot_job *snapshot,
 			return true;
 		}
 		if (!*target->device || !target->file || !*target->file) {
-			ubd_refuse(req, "say which and where: snapshot ubda=FILE [ubdb=FILE ...] or snapshot all=DIR");
+			refuse_place(req);
 			return true;
 		}
 	}
