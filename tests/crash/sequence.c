@@ -106,7 +106,7 @@ static void build(struct world *w, const struct chain_kind *kind)
 {
 	unsigned int i;
 
-	world_base(w);
+	world_base(w, "/base");
 	for (i = 0; i < 2 && kind->layer[i].version; i++) {
 		const struct layer_kind *layer = &kind->layer[i];
 

@@ -68,7 +68,7 @@ static void counting_free(void *mem, size_t len)
 
 /* ---- the chain to begin with ------------------------------------------- */
 
-void world_base(struct world *w)
+void world_base(struct world *w, const char *name)
 {
 	uint64_t len = w->sectors * COW_SECTOR_SIZE, i;
 	uint8_t *data = malloc(len);
@@ -76,9 +76,9 @@ void world_base(struct world *w)
 	for (i = 0; i < w->sectors; i++)
 		content_make(data + i * COW_SECTOR_SIZE, i,
 			     w->oracle.sector[i].version[0].id);
-	vdisk_put(w->disk, "/base", data, len);
+	vdisk_put(w->disk, name, data, len);
 	free(data);
-	strcpy(w->boot, "/base");
+	strcpy(w->boot, name);
 }
 
 /* What each layer has before the next one is put on it. */
@@ -150,7 +150,7 @@ static void build(struct world *w)
 	const unsigned int *chain = chains[world_pick(w, ARRAY_SIZE(chains))];
 	unsigned int i;
 
-	world_base(w);
+	world_base(w, "/base");
 	for (i = 0; i < 2 && chain[i] && !w->run->failed; i++) {
 		world_layer(w, chain[i]);
 		/* Its name is durable, and so is what stands behind it. */

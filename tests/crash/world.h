@@ -109,7 +109,7 @@ void world_run(struct run *run, uint64_t seed);
 /* An empty disk, and its end. In between: oracle_init(), a base, layers. */
 struct world *world_new(struct run *run, uint64_t seed);
 void world_delete(struct world *w);
-void world_base(struct world *w);
+void world_base(struct world *w, const char *name);
 /* That, as a V4 disk: the same data behind a header. */
 void world_disk(struct world *w);
 void world_layer(struct world *w, unsigned int version);
