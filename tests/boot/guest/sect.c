@@ -395,6 +395,32 @@ static int cmd_verify(int argc, char **argv)
 	return bad != 0;
 }
 
+/*
+ * Numbers from 1 on to the first sector of each file in turn, each when the one
+ * before was written, with a flush after every so many.
+ */
+static int cmd_turns(int argc, char **argv)
+{
+	__u64 every = number(argv[1]), n;
+	int fd[16], files = argc - 2, i;
+
+	if (!every || files > (int)ARRAY_SIZE(fd))
+		die("turns: so many files");
+	for (i = 0; i < files; i++)
+		fd[i] = open_file(argv[2 + i], O_WRONLY);
+	memset(buffer, 0, SECTOR);
+	for (n = 1; access(argv[0], F_OK); n++) {
+		i = n % files;
+		memcpy(buffer, &n, sizeof(n));
+		if (transfer(fd[i], 1, 0, 1))
+			die("%s: number %llu", argv[2 + i], n);
+		if (n % every == 0 && fsync(fd[i]))
+			die("%s: flush", argv[2 + i]);
+	}
+	printf("%llu\n", n - 1);
+	return 0;
+}
+
 static const struct command {
 	const char *name;
 	int args;
@@ -408,6 +434,7 @@ static const struct command {
 	{ "info", 1, cmd_info, "FILE" },
 	{ "trim", 3, cmd_trim, "FILE FIRST COUNT [zeroes]" },
 	{ "storm", 5, cmd_storm, "FILE LOG SEED FIRST COUNT [STEPS [STOP]]" },
+	{ "turns", 3, cmd_turns, "STOP EVERY FILE..." },
 	{ "verify", 5, cmd_verify, "FILE LOG SEED FIRST COUNT [BASETAG]" },
 };
 
