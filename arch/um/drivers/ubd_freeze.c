@@ -196,12 +196,26 @@ static bool is_known(const struct ubd_freeze *freeze, const void *holder)
 	return false;
 }
 
+/* A disk is marked as held while one of its partitions is. */
+static bool is_marked(struct block_device *bdev)
+{
+	struct block_device *part;
+	unsigned long index;
+
+	if (bdev_is_partition(bdev))
+		return false;
+	xa_for_each_start(&bdev->bd_disk->part_tbl, index, part, 1)
+		if (READ_ONCE(part->bd_holder))
+			return true;
+	return false;
+}
+
 static bool note_open(struct block_device *bdev, void *arg)
 {
 	struct open_parts *parts = arg;
 	const void *holder = READ_ONCE(bdev->bd_holder);
 
-	if (holder && !is_known(parts->freeze, holder))
+	if (holder && !is_known(parts->freeze, holder) && !is_marked(bdev))
 		snprintf(parts->name[parts->count++], BDEVNAME_SIZE, "%pg",
 			 bdev);
 	return parts->count == MOST_OPEN;
