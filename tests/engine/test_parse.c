@@ -183,15 +183,15 @@ static const struct {
 	const char *record;
 	const char *hook;
 } options[] = {
-	{ "sync", NULL, 0, true, NULL },
-	{ "threads,noinline", NULL, UBD_THREADS | UBD_NOINLINE, false, NULL },
-	{ "uring,record=f", NULL, UBD_URING, false, "f" },
-	{ "record=", NULL, 0, false, "" },
+	{ "sync", NULL, 0, true, NULL, NULL },
+	{ "threads,noinline", NULL, UBD_THREADS | UBD_NOINLINE, false, NULL, NULL },
+	{ "uring,record=f", NULL, UBD_URING, false, "f", NULL },
+	{ "record=", NULL, 0, false, "", NULL },
 	{ "hook=/sbin/h,sync", NULL, 0, true, NULL, "/sbin/h" },
-	{ "", NO_WORD, 0, false, NULL },
-	{ "sync,", NO_WORD, 0, true, NULL },
-	{ "syncs", NO_WORD, 0, false, NULL },
-	{ "record", NO_WORD, 0, false, NULL },
+	{ "", NO_WORD, 0, false, NULL, NULL },
+	{ "sync,", NO_WORD, 0, true, NULL, NULL },
+	{ "syncs", NO_WORD, 0, false, NULL, NULL },
+	{ "record", NO_WORD, 0, false, NULL, NULL },
 };
 
 static void all_options(void)
@@ -431,6 +431,7 @@ static bool same_words(const struct ubd_words *one,
 		       const struct ubd_words *other)
 {
 	return same(one->device, other->device) && one->unit == other->unit &&
+	       same(one->file, other->file) &&
 	       same(one->unknown, other->unknown) &&
 	       one->nowait == other->nowait && one->remove == other->remove &&
 	       one->force == other->force &&

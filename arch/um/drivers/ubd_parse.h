@@ -124,6 +124,7 @@ struct ubd_snapshot_words {
 struct ubd_words {
 	const char *device;
 	int unit;
+	const char *file;
 	const char *unknown;
 	bool nowait;
 	bool remove;
