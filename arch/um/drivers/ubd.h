@@ -62,6 +62,19 @@ void ubd_host_collect_direct(void);
 void ubd_host_say(const char *line);
 
 /**
+/**
+ * struct ubd_allocated - how much room a layer takes, for a helper thread
+ * @path: its name
+ * @id: which file that has to be
+ * @bytes: what the host has set aside for it
+ */
+struct ubd_allocated {
+	char path[COW_PATH_MAX];
+	struct io_id id;
+	uint64_t bytes;
+};
+
+/**
  * struct ubd_group - one cow_group_start(), on its way to a helper thread
  * struct ubd_merge - one cow_merge_start(), the same
  */
@@ -91,6 +104,8 @@ struct ubd_rest {
 int ubd_host_open(void *open);
 int ubd_host_close(void *file);
 int ubd_host_exists(void *path);
+int ubd_host_tell(void *line);
+int ubd_host_allocated(void *allocated);
 int ubd_host_group(void *group);
 int ubd_host_snapshot_end(void *task);
 int ubd_host_merge(void *merge);
@@ -122,6 +137,12 @@ int ubd_call(int (*fn)(void *arg), void *arg);
 /* The device of that number, and its number; configured or not. */
 struct ubd *ubd_device(unsigned int unit);
 unsigned int ubd_unit(const struct ubd *dev);
+
+/* What its argument said; "" if nothing. Not while it may be removed. */
+const char *ubd_serial(const struct ubd *dev);
+
+/* Requests that the host refused wait for the administrator. */
+bool ubd_holding(struct ubd *dev);
 
 /* The open chain, or NULL; stays while the device is claimed. */
 struct common_file *ubd_file(struct ubd *dev);

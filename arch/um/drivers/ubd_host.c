@@ -176,6 +176,27 @@ int ubd_host_exists(void *path)
 	return io_host_lookup(NULL, path, &st);
 }
 
+int ubd_host_tell(void *line)
+{
+	ubd_host_say(line);
+	return 0;
+}
+
+int ubd_host_allocated(void *arg)
+{
+	struct ubd_allocated *allocated = arg;
+	struct io_stat st;
+	int ret = env.io->lookup(env.ctx, allocated->path, &st);
+
+	if (ret)
+		return ret;
+	/* Another file may have that name by now. */
+	if (st.id.dev != allocated->id.dev || st.id.ino != allocated->id.ino)
+		return -ENOENT;
+	allocated->bytes = st.allocated;
+	return 0;
+}
+
 int ubd_host_group(void *arg)
 {
 	struct ubd_group *group = arg;

@@ -78,6 +78,6 @@ void ubd_refuse(struct mc_request *req, const char *text);
 void ubd_refuse_device(struct mc_request *req, const char *name);
 
 /* Answer with the layers of @dev, or of all devices if it is NULL. */
-void ubd_list_chains(struct mc_request *req, struct ubd *dev);
+void ubd_list_chains(struct mc_request *req, struct ubd *dev, bool json);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The block device "ubd": disks, boot arguments, requests, completions, sysfs.
+ * The block device "ubd": disks, boot arguments, requests, completions.
  *
  * Duty: to bring the guest's requests to the engine (cow/), and the engine's
  * answers to the guest.
@@ -33,11 +33,14 @@
 #include <irq_kern.h>
 #include "mconsole_kern.h"
 #include "ubd.h"
+#include "ubd_hold.h"
+#include "ubd_request.h"
+#include "ubd_status.h"
+#include "ubd_sysfs.h"
 
 #define UBD_DRIVER	"uml-blkdev"
 #define UBD_MINOR_BITS	4
 #define UBD_DEPTH	128
-#define UBD_SEGMENTS	256
 #define UBD_SECTORS	(SZ_1M >> SECTOR_SHIFT)
 #define UBD_CLEAR	(SZ_64M >> SECTOR_SHIFT)
 
@@ -67,13 +70,6 @@ struct ubd {
 	struct blk_mq_tag_set tags;
 };
 
-/* A request's own room; @next on the way from the engine to its end. */
-struct ubd_request {
-	struct common_io io;
-	struct ubd_request *next;
-	struct cow_vec vec[UBD_SEGMENTS];
-};
-
 static struct ubd ubd_devices[UBD_DEVICES];
 
 /* Configuration, opening and closing. */
@@ -82,8 +78,7 @@ static DEFINE_MUTEX(ubd_mutex);
 static DEFINE_SPINLOCK(ubd_engine_lock);
 
 /* Answered by the engine, to be ended; under ubd_engine_lock. */
-static struct ubd_request *ubd_answered;
-static struct ubd_request **ubd_answered_end = &ubd_answered;
+static struct ubd_list ubd_answered;
 
 static struct ubd_options ubd_options = {
 	.durable = IS_ENABLED(CONFIG_BLK_DEV_UBD_SYNC),
@@ -124,10 +119,8 @@ static void ubd_end(struct ubd_request *list)
 
 static void ubd_leave_unkicked(unsigned long flags)
 {
-	struct ubd_request *list = ubd_answered;
+	struct ubd_request *list = ubd_list_take(&ubd_answered);
 
-	ubd_answered = NULL;
-	ubd_answered_end = &ubd_answered;
 	spin_unlock_irqrestore(&ubd_engine_lock, flags);
 	ubd_end(list);
 }
@@ -138,13 +131,30 @@ void ubd_leave(unsigned long flags)
 	ubd_leave_unkicked(flags);
 }
 
+/* It is held, or counted as an error. */
+static bool ubd_keep(struct ubd_request *ur)
+{
+	struct ubd *dev = blk_mq_rq_from_pdu(ur)->q->queuedata;
+
+	if (ubd_hold_keep(dev, ur))
+		return true;
+	ubd_status_count(dev, UBD_ERRORS);
+	return false;
+}
+
 static void ubd_request_done(struct common_io *io)
 {
 	struct ubd_request *ur = container_of(io, struct ubd_request, io);
 
-	ur->next = NULL;
-	*ubd_answered_end = ur;
-	ubd_answered_end = &ur->next;
+	if (!ur->io.result || !ubd_keep(ur))
+		ubd_list_add(&ubd_answered, ur);
+}
+
+/* The engine has answered at once. */
+static void ubd_answered_now(struct ubd_request *ur, int result)
+{
+	ur->io.result = result;
+	ubd_request_done(&ur->io);
 }
 
 static irqreturn_t ubd_interrupt(int irq, void *arg)
@@ -334,14 +344,16 @@ static blk_status_t ubd_queue_rq(struct blk_mq_hw_ctx *hctx,
 		return errno_to_blk_status(ret);
 	flags = ubd_enter();
 	ret = ubd_submit(dev, bd->rq, &ur->io);
+	if (ret && ret != -EAGAIN && ret != -EINPROGRESS)
+		ubd_answered_now(ur, ret);
 	if (bd->last || ret == -EAGAIN)
 		ubd_leave(flags);
 	else
 		ubd_leave_unkicked(flags);
 	if (ret == -EAGAIN)
 		return BLK_STS_RESOURCE;
-	if (ret != -EINPROGRESS)
-		blk_mq_end_request(bd->rq, errno_to_blk_status(ret));
+	if (!ret)
+		blk_mq_end_request(bd->rq, BLK_STS_OK);
 	return BLK_STS_OK;
 }
 
@@ -370,8 +382,7 @@ static void ubd_queue_rqs(struct rq_list *rqlist)
 		blk_mq_start_request(rq);
 		if (ret == -EINPROGRESS)
 			continue;
-		ur->io.result = ret;
-		ubd_request_done(&ur->io);
+		ubd_answered_now(ur, ret);
 	}
 	ubd_leave(flags);
 	*rqlist = left;
@@ -431,6 +442,11 @@ const char *ubd_hook_program(void)
 	return ubd_options.hook;
 }
 
+const char *ubd_serial(const struct ubd *dev)
+{
+	return dev->config.serial ?: "";
+}
+
 int ubd_claim(struct ubd *dev)
 {
 	unsigned long flags = ubd_enter();
@@ -448,8 +464,10 @@ int ubd_claim(struct ubd *dev)
 
 void ubd_release(struct ubd *dev)
 {
-	unsigned long flags = ubd_enter();
+	unsigned long flags;
 
+	ubd_status_work(dev, UBD_IDLE, NULL);
+	flags = ubd_enter();
 	dev->claimed = false;
 	ubd_leave(flags);
 }
@@ -584,6 +602,8 @@ __uml_help(ubd_setup,
 	   "    for the newest file on top of it. <flags> are:\n"
 	   "      R, r  read-only; a frozen file then stands for itself\n"
 	   "      S, s  every write is on the host's disk before it is acknowledged\n"
+	   "      W     hold what the host refuses, for want of room, until the mconsole\n"
+	   "            command \"resume\", instead of reporting it to the guest\n"
 	   "      c     no locks: shared with others, for a cluster file system\n"
 	   "      d, V0 the file, or with two files the second, is raw data, whatever it\n"
 	   "            looks like\n"
@@ -692,21 +712,6 @@ static const struct block_device_operations ubd_disk_ops = {
 	.compat_ioctl = blkdev_compat_ptr_ioctl,
 	.getgeo = ubd_getgeo,
 };
-
-static ssize_t serial_show(struct device *dev, struct device_attribute *attr,
-			   char *buf)
-{
-	struct ubd *ubd = dev_to_disk(dev)->private_data;
-
-	return sysfs_emit(buf, "%s\n", ubd->config.serial ?: "");
-}
-static DEVICE_ATTR_RO(serial);
-
-static struct attribute *ubd_attrs[] = {
-	&dev_attr_serial.attr,
-	NULL,
-};
-ATTRIBUTE_GROUPS(ubd);
 
 /* A quarter of the guest's memory, MiB: what flag Ma may take. */
 static u32 ubd_index_limit(void)
@@ -946,6 +951,8 @@ static int ubd_add(struct ubd *dev, struct cow_error *err)
 	int ret;
 
 	memset(err, 0, sizeof(*err));
+	ubd_status_begin(dev);
+	ubd_hold_begin(dev, dev->config.hold);
 	INIT_DELAYED_WORK(&dev->background, ubd_background);
 	ret = ubd_open(dev, err);
 	if (!ret) {
@@ -970,6 +977,7 @@ static int ubd_add(struct ubd *dev, struct cow_error *err)
 
 static void ubd_del(struct ubd *dev)
 {
+	ubd_hold_end(dev);
 	del_gendisk(dev->disk);
 	ubd_close(dev);
 	put_disk(dev->disk);
@@ -1096,6 +1104,10 @@ static int ubd_remove(struct ubd *dev, char **error)
 
 	if (!dev->disk)
 		return -ENODEV;
+	if (ubd_holding(dev)) {
+		*error = "requests of the guest are held; say resume, or hold off, first";
+		return -EBUSY;
+	}
 	/* A disk that was just added may still be closed by its own scan. */
 	if (disk_openers(dev->disk))
 		flush_delayed_fput();
@@ -1169,6 +1181,7 @@ static void ubd_shutdown(struct platform_device *pdev)
 	struct ubd *dev = &ubd_devices[pdev->id];
 	int ret;
 
+	ubd_hold_give_up(dev);
 	/* A merge under way goes on at the next start. */
 	if (ubd_claim_stopped(dev)) {
 		ret = ubd_flush(dev);

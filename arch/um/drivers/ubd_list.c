@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The layers of the devices, as a table.
+ * The layers of the devices, as a table or as JSON (ubd_list_json.c).
  *
  * Duty: the answer of "snapshot" where no new layer is asked for.
  *
@@ -10,7 +10,9 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include "ubd_hold.h"
 #include "ubd_job.h"
+#include "ubd_list_json.h"
 
 static const char *format_name(enum cow_format format)
 {
@@ -31,6 +33,17 @@ static void state_name(const struct cow_layer_info *info, char *buf,
 	else
 		snprintf(buf, len, "%s",
 			 info->state == COW_STATE_TOP ? "top" : "frozen");
+}
+
+/* What the top says of requests that it could not take. */
+static void held_name(struct ubd *dev, char *buf, size_t len)
+{
+	struct ubd_held held = ubd_held(dev);
+
+	*buf = '\0';
+	if (held.count)
+		snprintf(buf, len, ", held: %s, %u request%s", held.why,
+			 held.count, held.count == 1 ? "" : "s");
 }
 
 /* Width of the column of names. */
@@ -54,12 +67,13 @@ static size_t table_print(struct ubd *dev, char *buf, size_t size)
 	const struct common_file *file = ubd_file(dev);
 	struct cow_layer_info info;
 	unsigned int i, n = 0;
-	char state[32];
+	char state[32], held[96];
 	int width;
 
 	if (!file)
 		return 0;
 	width = table_width(file);
+	held_name(dev, held, sizeof(held));
 	n = snprintf(buf, size, "ubd%c\n%5s  %-*s  %-6s  %15s  %15s  %s\n",
 		     'a' + ubd_unit(dev), "layer", width, "file", "format",
 		     "size", "owned", "state");
@@ -67,9 +81,9 @@ static size_t table_print(struct ubd *dev, char *buf, size_t size)
 		state_name(&info, state, sizeof(state));
 		n += snprintf(n < size ? buf + n : NULL,
 			      n < size ? size - n : 0,
-			      "%5u  %-*s  %-6s  %15llu  %15llu  %s\n", i,
+			      "%5u  %-*s  %-6s  %15llu  %15llu  %s%s\n", i,
 			      width, info.path, format_name(info.format),
-			      info.size, info.owned, state);
+			      info.size, info.owned, state, i ? "" : held);
 	}
 	return n;
 }
@@ -105,32 +119,60 @@ static char *table_of(struct ubd *dev)
 	return buf;
 }
 
-static void send_table(struct mc_request *req, struct ubd *dev)
+/**
+ * struct list_job - a list on its way
+ * @json: as JSON, not as a table
+ * @sent: devices so far
+ */
+struct list_job {
+	struct ubd_job job;
+	bool json;
+	unsigned int sent;
+};
+
+static int send_text(struct list_job *list, const char *text)
 {
-	char *text = table_of(dev);
-	size_t left = text ? strlen(text) : 0, done = 0;
+	size_t left = strlen(text);
 
-	while (done < left) {
-		size_t part = min_t(size_t, left - done, UBD_PIECE);
+	while (left) {
+		size_t part = min_t(size_t, left, UBD_PIECE);
+		int ret = ubd_send_piece(&list->job.req, text, part, 0, 1);
 
-		if (ubd_send_piece(req, text + done, part, 0, 1))
-			break;
-		done += part;
+		if (ret)
+			return ret;
+		text += part;
+		left -= part;
+	}
+	return 0;
+}
+
+static void send_device(struct list_job *list, struct ubd *dev)
+{
+	char *text = list->json ? ubd_list_json(dev) : table_of(dev);
+
+	if (text && *text) {
+		if (list->json && list->sent++)
+			send_text(list, ",");
+		send_text(list, text);
 	}
 	kvfree(text);
 }
 
+/* An answer begins behind the client's "OK", so with a line of its own. */
 static int list_main(void *arg)
 {
-	struct ubd_job *job = arg;
+	struct list_job *list = arg;
+	struct ubd *only = list->job.dev;
 	unsigned int i;
 
-	ubd_send_piece(&job->req, "\n", 1, 0, 1);
+	send_text(list, list->json ? "\n[" : "\n");
 	for (i = 0; i < UBD_DEVICES; i++)
-		if (!job->dev || job->dev == ubd_device(i))
-			send_table(&job->req, ubd_device(i));
-	ubd_send_piece(&job->req, "", 0, 0, 0);
-	kvfree(job);
+		if (!only || only == ubd_device(i))
+			send_device(list, ubd_device(i));
+	if (list->json)
+		send_text(list, "\n]");
+	ubd_send_piece(&list->job.req, "", 0, 0, 0);
+	kvfree(list);
 	return 0;
 }
 
@@ -144,10 +186,10 @@ static bool configured(struct ubd *dev)
 }
 
 /* All devices if @dev is NULL. Listing claims nothing, a merge goes on. */
-void ubd_list_chains(struct mc_request *req, struct ubd *dev)
+void ubd_list_chains(struct mc_request *req, struct ubd *dev, bool json)
 {
 	struct task_struct *thread = ERR_PTR(-ENOMEM);
-	struct ubd_job *job = NULL;
+	struct list_job *list = NULL;
 	char text[64];
 
 	if (dev && !configured(dev)) {
@@ -156,11 +198,13 @@ void ubd_list_chains(struct mc_request *req, struct ubd *dev)
 		ubd_refuse(req, text);
 		return;
 	}
-	job = ubd_job_new(sizeof(*job), dev, req);
-	if (job)
-		thread = kthread_run(list_main, job, "ubd-list");
+	list = ubd_job_new(sizeof(*list), dev, req);
+	if (list) {
+		list->json = json;
+		thread = kthread_run(list_main, list, "ubd-list");
+	}
 	if (!IS_ERR(thread))
 		return;
-	kvfree(job);
+	kvfree(list);
 	ubd_refuse(req, "no memory in the guest");
 }

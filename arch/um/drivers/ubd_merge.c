@@ -15,6 +15,7 @@
 #include <linux/mm.h>
 #include <linux/string.h>
 #include "ubd_job.h"
+#include "ubd_status.h"
 
 #define NAP	20	/* ms */
 
@@ -188,6 +189,8 @@ static bool one_fails(struct merge_job *own)
 	struct ubd_merge *merge = &own->merge;
 	bool failed;
 
+	ubd_status_work(job->dev, merge->args.layer ? UBD_FOLD : UBD_DRAIN,
+			&merge->progress);
 	if (ubd_call(ubd_host_merge, merge)) {
 		strscpy(job->text, merge->err.text, sizeof(job->text));
 		return true;
@@ -201,6 +204,8 @@ static bool one_fails(struct merge_job *own)
 	ubd_step(job->dev, merge->task, merge_tick, own);
 	set_task(job->dev, NULL);
 	failed = ubd_task_failed(job, merge->task);
+	if (!failed)
+		ubd_status_count(job->dev, UBD_MERGES);
 	ubd_call(ubd_host_merge_end, merge->task);
 	own->layers++;
 	own->bytes += merge->progress.total;

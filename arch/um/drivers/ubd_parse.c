@@ -44,7 +44,7 @@ static int parse_name(const char *name)
 /* ---- boot arguments ---------------------------------------------------- */
 
 #define NO_FLAG \
-	"expected '=' or a flag, once: A R S c d t L V0 V3 V4 C<n> H<n> S<n> M<n> Ma P<n> B<n>"
+	"expected '=' or a flag, once: A R S W c d t L V0 V3 V4 C<n> H<n> S<n> M<n> Ma P<n> B<n>"
 
 /* A number from 1 to @max, said once. */
 static const char *parse_number(const char *text, uint32_t max,
@@ -101,6 +101,8 @@ static bool *plain_flag(struct ubd_config *config, char flag)
 		return &config->keep_link;
 	case 'A':
 		return &config->direct;
+	case 'W':
+		return &config->hold;
 	}
 	return NULL;
 }
@@ -482,4 +484,44 @@ void ubd_parse_merge(char *text, struct ubd_words *words)
 	} else {
 		parse_words(end, words, parse_merge_word);
 	}
+}
+
+static void parse_hold_words(char *text, bool has_off, struct ubd_words *words)
+{
+	char *word;
+
+	*words = (struct ubd_words){ .device = strsep(&text, " \t") };
+	words->unit = parse_name(words->device);
+	while (!words->unknown && (word = strsep(&text, " \t"))) {
+		if (has_off && !strcmp(word, "off"))
+			words->off = true;
+		else if (*word)
+			words->unknown = word;
+	}
+}
+
+void ubd_parse_hold(char *text, struct ubd_words *words)
+{
+	parse_hold_words(text, true, words);
+}
+
+void ubd_parse_resume(char *text, struct ubd_words *words)
+{
+	parse_hold_words(text, false, words);
+}
+
+bool ubd_parse_json(char *text)
+{
+	static const char json[] = "--json";
+	size_t len = strlen(text), cut = sizeof(json) - 1;
+
+	if (strchr(text, '=') || len < cut || strcmp(text + len - cut, json))
+		return false;
+	len -= cut;
+	if (len && !strchr(" \t", text[len - 1]))
+		return false;
+	while (len && strchr(" \t", text[len - 1]))
+		len--;
+	text[len] = '\0';
+	return true;
 }

@@ -48,6 +48,7 @@ struct ubd_options {
  * @padding: of a V3 file to create; 0: not asked for
  * @sector_size: that the guest sees; 0: not asked for
  * @direct: flag A: past the host's cache, by libaio
+ * @hold: flag W: hold what the host refuses
  */
 struct ubd_config {
 	char *text;
@@ -61,6 +62,7 @@ struct ubd_config {
 	bool no_trim;
 	bool keep_link;
 	bool direct;
+	bool hold;
 	bool version_given;
 	unsigned int version;
 	struct cow_geometry geometry;
@@ -116,6 +118,7 @@ struct ubd_snapshot_words {
  * @unknown: the first word that is none, or NULL
  * @nowait: the word "nowait" was said; and so @remove, of "delete", @force and
  *	@discard
+ * @off: hold: the word "off" was said
  * @wish: merge: what a merge under way shall do, or UBD_NO_WISH
  * @speed: merge: MiB in a second, 0 for no limit; or UBD_NO_NUMBER
  * @depth: merge: layers from which on to fold by itself, 0 for never; or
@@ -130,6 +133,7 @@ struct ubd_words {
 	bool remove;
 	bool force;
 	bool discard;
+	bool off;
 	int wish;
 	uint32_t speed;
 	uint32_t depth;
@@ -189,5 +193,22 @@ void ubd_parse_snapshot(char *text, struct ubd_snapshot_words *words);
  */
 void ubd_parse_unsnapshot(char *text, struct ubd_words *words);
 void ubd_parse_merge(char *text, struct ubd_words *words);
+
+/**
+ * ubd_parse_hold() - "ubda [off]"
+ * ubd_parse_resume() - "ubda"
+ * @text: without blanks around it
+ * @words: filled
+ */
+void ubd_parse_hold(char *text, struct ubd_words *words);
+void ubd_parse_resume(char *text, struct ubd_words *words);
+
+/**
+ * ubd_parse_json() - cut "--json" off the end of what asks for a list
+ * @text: as for ubd_parse_snapshot(); the end of a file's name is left alone
+ *
+ * Return: true if it was there.
+ */
+bool ubd_parse_json(char *text);
 
 #endif

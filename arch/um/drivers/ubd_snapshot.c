@@ -22,6 +22,7 @@
 #include "ubd_freeze.h"
 #include "ubd_hook.h"
 #include "ubd_job.h"
+#include "ubd_status.h"
 
 /**
  * struct part - one device of a snapshot
@@ -330,6 +331,35 @@ static bool snapshot_failed(struct snapshot_job *snapshot)
 	return failed;
 }
 
+/* A file system could not be written out, and would wait for ever. */
+static bool is_held(struct snapshot_job *snapshot)
+{
+	unsigned int i;
+
+	for (i = 0; i < snapshot->group.count; i++) {
+		struct ubd *dev = snapshot->part[i].dev;
+
+		if (!ubd_holding(dev))
+			continue;
+		snprintf(snapshot->job.text, sizeof(snapshot->job.text),
+			 "ubd%c: requests are held: say \"resume ubd%c\" first, or take the snapshot with \"crash\"",
+			 'a' + ubd_unit(dev), 'a' + ubd_unit(dev));
+		return true;
+	}
+	return false;
+}
+
+static void all_done(struct snapshot_job *snapshot)
+{
+	unsigned int i;
+
+	snapshot_done(snapshot);
+	for (i = 0; i < snapshot->group.count; i++) {
+		ubd_status_count(snapshot->part[i].dev, UBD_SNAPSHOTS);
+		ubd_auto_merge(snapshot->part[i].dev);
+	}
+}
+
 static bool snapshot_fails(struct snapshot_job *snapshot)
 {
 	struct ubd_job *job = &snapshot->job;
@@ -337,6 +367,10 @@ static bool snapshot_fails(struct snapshot_job *snapshot)
 	unsigned int i;
 	bool failed;
 
+	if (!snapshot->words.crash && is_held(snapshot))
+		return true;
+	for (i = 0; i < group->count; i++)
+		ubd_status_work(snapshot->part[i].dev, UBD_SNAPSHOT, NULL);
 	if (ubd_call(ubd_host_group, group)) {
 		strscpy(job->text, group->err.text, sizeof(job->text));
 		return true;
@@ -346,12 +380,10 @@ static bool snapshot_fails(struct snapshot_job *snapshot)
 	else
 		step_frozen(snapshot);
 	failed = snapshot_failed(snapshot);
-	if (!failed)
-		snapshot_done(snapshot);
 	for (i = 0; i < group->count; i++)
 		ubd_call(ubd_host_snapshot_end, group->member[i].task);
-	for (i = 0; i < group->count && !failed; i++)
-		ubd_auto_merge(snapshot->part[i].dev);
+	if (!failed)
+		all_done(snapshot);
 	return failed;
 }
 
@@ -442,22 +474,24 @@ static bool take(struct snapshot_job *snapshot, struct mc_request *req)
 	return true;
 }
 
-static void show(struct mc_request *req, const char *device, int unit)
+static void show(struct mc_request *req, const char *device, int unit, bool json)
 {
 	struct ubd *dev = unit < 0 ? NULL : ubd_device(unit);
 
 	if (*device && !dev)
 		ubd_refuse_device(req, device);
 	else
-		ubd_list_chains(req, dev);
+		ubd_list_chains(req, dev, json);
 }
 
-/* "snapshot", "snapshot ubda", "snapshot ubda=FILE ubdb=FILE [V3|V4] ..." */
+/* "snapshot [ubda] [--json]", "snapshot ubda=FILE ubdb=FILE [V3|V4] ..." */
 void mconsole_snapshot(struct mc_request *req)
 {
 	const char *error = ubd_obstacle(req);
 	struct snapshot_job *snapshot;
 	struct ubd_snapshot_words *words;
+	char *text;
+	bool json;
 
 	if (error) {
 		ubd_refuse(req, error);
@@ -469,10 +503,11 @@ void mconsole_snapshot(struct mc_request *req)
 		return;
 	}
 	words = &snapshot->words;
-	ubd_parse_snapshot(ubd_arguments(&snapshot->job.req, "snapshot"),
-			   words);
+	text = ubd_arguments(&snapshot->job.req, "snapshot");
+	json = ubd_parse_json(text);
+	ubd_parse_snapshot(text, words);
 	if (!words->count)
-		show(req, words->device, words->unit);
+		show(req, words->device, words->unit, json);
 	else if (take(snapshot, req))
 		return;
 	kvfree(snapshot);

@@ -678,3 +678,12 @@ bool cow_background(struct common_file *file)
 	cow_run(chain);
 	return staged;
 }
+
+int cow_failed(const struct common_file *file)
+{
+	const struct chain *chain = cow_chain(file);
+
+	if (!chain->top->failed && parent_changes(chain))
+		return chain->top->parent->failed;
+	return chain->top->failed;
+}

@@ -536,6 +536,14 @@ bool cow_background(struct common_file *file);
  */
 bool cow_idle(const struct common_file *file);
 
+/**
+ * cow_failed() - has a sync failed, or what is as bad?
+ *
+ * Return: 0, or the errno that all flushes answer until the chain is opened
+ * again. A request that failed then is not to be tried again.
+ */
+int cow_failed(const struct common_file *file);
+
 /* ---- snapshot ---------------------------------------------------------- */
 
 /**
