@@ -10,7 +10,7 @@
 #include "ubd_parse.h"
 
 #define NO_UNIT	"expected a device, 0 to 15 or a to p, behind \"ubd\""
-#define NO_FLAG	"expected '=' or a flag, once: A R S c d t L V0 V3 V4 " \
+#define NO_FLAG	"expected '=' or a flag, once: A R S W c d t L V0 V3 V4 " \
 		"C<n> H<n> S<n> M<n> Ma P<n> B<n>"
 #define NO_SIGN	"expected '=' and a file"
 #define NO_FILE	"expected a file behind '='"
@@ -119,6 +119,7 @@ static const struct {
 	{ "0t=f", { .no_trim = true } },
 	{ "0L=f", { .keep_link = true } },
 	{ "0A=f", { .direct = true } },
+	{ "0W=f", { .hold = true } },
 	{ "0AM8V4=f", { .direct = true, .index_mib = 8, .version = 4,
 			.version_given = true } },
 	{ "0V0=f", { .raw = true, .version_given = true } },
@@ -143,6 +144,7 @@ static bool same_flags(const struct ubd_config *one,
 	       one->unlocked == other->unlocked &&
 	       one->no_trim == other->no_trim &&
 	       one->keep_link == other->keep_link &&
+	       one->direct == other->direct && one->hold == other->hold &&
 	       one->version_given == other->version_given &&
 	       one->version == other->version &&
 	       one->index_mib == other->index_mib &&
@@ -353,9 +355,32 @@ static const struct {
 				    NOTHING_SAID } },
 	{ "ubda discard", { .device = "ubda", .unknown = "discard",
 			    NOTHING_SAID } },
+}, holds[] = {
+	{ "", { .device = "", .unit = -EINVAL } },
+	{ "ubdc", { .device = "ubdc", .unit = 2 } },
+	{ "ubdc \t off", { .device = "ubdc", .unit = 2, .off = true } },
+	{ "ubdc on", { .device = "ubdc", .unit = 2, .unknown = "on" } },
+	{ "ubdc off x", { .device = "ubdc", .unit = 2, .off = true,
+			  .unknown = "x" } },
+}, resumes[] = {
+	{ "ubdc", { .device = "ubdc", .unit = 2 } },
+	{ "ubdc off", { .device = "ubdc", .unit = 2, .unknown = "off" } },
+};
+
+static const struct {
+	const char *text;
+	bool json;
+	const char *rest;
+} lists[] = {
+	{ "", false, "" }, { "ubda", false, "ubda" },
+	{ "--json", true, "" }, { "ubda \t--json", true, "ubda" },
+	{ "ubda--json", false, "ubda--json" }, { "-json", false, "-json" },
+	{ "ubda --json x", false, "ubda --json x" },
+	{ "ubda=f --json", false, "ubda=f --json" },
 };
 
 #undef NOTHING_SAID
+
 static bool same_targets(const struct ubd_snapshot_words *got,
 			 const struct ubd_snapshot_words *want)
 {
@@ -434,9 +459,45 @@ static bool same_words(const struct ubd_words *one,
 	       same(one->file, other->file) &&
 	       same(one->unknown, other->unknown) &&
 	       one->nowait == other->nowait && one->remove == other->remove &&
-	       one->force == other->force &&
+	       one->force == other->force && one->off == other->off &&
 	       one->discard == other->discard && one->wish == other->wish &&
 	       one->speed == other->speed && one->depth == other->depth;
+}
+
+static void hold_commands(void)
+{
+	struct ubd_words words;
+	char *line;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(holds); i++) {
+		line = line_of(holds[i].text);
+		ubd_parse_hold(line, &words);
+		ok(same_words(&words, &holds[i].words), "hold \"%s\"",
+		   holds[i].text);
+		free(line);
+	}
+	for (i = 0; i < ARRAY_SIZE(resumes); i++) {
+		line = line_of(resumes[i].text);
+		ubd_parse_resume(line, &words);
+		ok(same_words(&words, &resumes[i].words), "resume \"%s\"",
+		   resumes[i].text);
+		free(line);
+	}
+}
+
+static void list_commands(void)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(lists); i++) {
+		char *line = line_of(lists[i].text);
+
+		ok(ubd_parse_json(line) == lists[i].json &&
+		   same(line, lists[i].rest), "\"snapshot %s\"",
+		   lists[i].text);
+		free(line);
+	}
 }
 
 static void commands(void)
@@ -470,5 +531,7 @@ int main(void)
 	snapshot_commands();
 	too_many_devices();
 	commands();
+	hold_commands();
+	list_commands();
 	return plan_done();
 }

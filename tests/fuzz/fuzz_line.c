@@ -43,11 +43,11 @@ static int put_number(char *to, char flag, uint32_t number)
 static void put_config(char *to, unsigned int unit,
 		       const struct ubd_config *config)
 {
-	to += sprintf(to, "%u%s%s%s%s%s%s%s", unit,
+	to += sprintf(to, "%u%s%s%s%s%s%s%s%s", unit,
 		      config->read_only ? "r" : "", config->durable ? "s" : "",
 		      config->unlocked ? "c" : "", config->raw ? "d" : "",
 		      config->no_trim ? "t" : "", config->keep_link ? "L" : "",
-		      config->direct ? "A" : "");
+		      config->direct ? "A" : "", config->hold ? "W" : "");
 	if (config->version_given)
 		to += sprintf(to, "V%u", config->version);
 	to += put_number(to, 'C', config->geometry.cylinders);
@@ -77,7 +77,7 @@ static void same_config(const struct ubd_config *one,
 	     one->unlocked == other->unlocked &&
 	     one->no_trim == other->no_trim &&
 	     one->keep_link == other->keep_link &&
-	     one->direct == other->direct &&
+	     one->direct == other->direct && one->hold == other->hold &&
 	     one->version_given == other->version_given &&
 	     one->version == other->version &&
 	     one->index_mib == other->index_mib &&
@@ -187,10 +187,29 @@ static void one_unsnapshot(const struct line *line)
 	      strcmp(words.unknown, "force")));
 }
 
+static void one_hold(const struct line *line)
+{
+	struct ubd_words words;
+
+	ubd_parse_hold(line->text, &words);
+	check_device(line, &words);
+	within(line, words.unknown);
+	must(!words.file && !strpbrk(words.device, " \t"));
+	must(!words.unknown || strcmp(words.unknown, "off"));
+}
+
+static void one_list(const struct line *line)
+{
+	if (ubd_parse_json(line->text))
+		must(strlen(line->text) + 6 <= line->len &&
+		     !strchr(line->text, '='));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static void (*const one[])(const struct line *line) = {
 		one_device, one_options, one_snapshot, one_unsnapshot,
+		one_hold, one_list,
 	};
 	struct line line;
 
@@ -200,7 +219,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	line.text = malloc(len);
 	memcpy(line.text, data + 1, line.len);
 	line.text[line.len] = '\0';
-	one[data[0] % 4](&line);
+	one[data[0] % 6](&line);
 	free(line.text);
 	return 0;
 }

@@ -65,7 +65,7 @@ static void unit_numbers(struct kunit *test)
 /* ---- commands that are refused ----------------------------------------- */
 
 #define NO_UNIT	"expected a device, 0 to 15 or a to p, behind \"ubd\""
-#define NO_FLAG	"expected '=' or a flag, once: A R S c d t L V0 V3 V4 " \
+#define NO_FLAG	"expected '=' or a flag, once: A R S W c d t L V0 V3 V4 " \
 		"C<n> H<n> S<n> M<n> Ma P<n> B<n>"
 #define NO_FILE	"expected a file behind '='"
 #define NO_DEVICE	": no such device: ubda to ubdp, or ubd0 to ubd15"

@@ -1,0 +1,130 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# Duty: a device that holds what the host refuses does not hold what can not be
+# mended: after a sync that failed, flushes and durable writes are reported, and
+# nothing waits for a "resume". An error of a write alone is held, a durable one
+# too, and a read is reported.
+. "${0%/*}/lib.sh"
+ours_only
+need uml_mconsole
+need_strace
+io_on_threads
+
+pattern raw.img BASE 4096
+pattern base.img BASE 4096
+need_moo
+moo create -V 4 delta.cow base.img
+
+# The guest does what stands in the next file, beside what it does already.
+start guest ubd0W=raw.img ubd1W=delta.cow <<'EOF'
+n=1
+run()
+{
+	status=0
+	sh -eu "$S/do.$1" >"$S/said.$1" 2>&1 || status=$?
+	echo "$status" >"$S/ending.$1"
+	mv "$S/ending.$1" "$S/ended.$1"
+}
+while [ ! -e "$S/go.end" ]; do
+	if [ -e "$S/do.$n" ]; then
+		run "$n" &
+		n=$((n + 1))
+	fi
+	sleep 0.02
+done
+EOF
+job=0
+
+begin()
+{
+	job=$((job + 1))
+	echo "$1" >share/next
+	mv share/next "share/do.$job"
+}
+
+ended()
+{
+	[ -e "share/ended.$job" ]
+}
+
+# result: 0, or what the guest was told
+result()
+{
+	until_true 30 ended || echo "no answer"
+	[ "$(cat "share/ended.$job")" -eq 0 ] && echo 0 ||
+		sed 's/.*: //' "share/said.$job" | tail -n 1
+}
+
+held()
+{
+	mconsole guest snapshot "$1" --json |
+		sed -n 's/^ *"held": \([0-9]*\),*$/\1/p'
+}
+
+holding()
+{
+	[ "$(held "$1")" -gt 0 ]
+}
+
+durable()
+{
+	echo "dd if=/dev/zero of=/dev/ubd$1 bs=4k count=1 seek=${2:-8} \
+		oflag=direct,dsync conv=notrunc status=none"
+}
+
+until_true 30 mconsole_up guest || diag "the guest does not come up"
+begin "sect put /dev/ubda OLDD 0 8; sect put /dev/ubdb OLDD 0 8
+	sect flush /dev/ubda; sect flush /dev/ubdb"
+is "$(result)" 0 "a guest at work"
+
+# A write of data that fails
+for d in a b; do
+	trace guest met -e "trace=$WRITES" \
+		-e "inject=$WRITES:error=EIO:when=1"
+	begin "$(durable $d)"
+	holds "ubd$d: a durable write whose data meets EIO is held" \
+		until_true 20 holding ubd$d
+	untrace
+	like "$(mconsole guest snapshot ubd$d)" \
+		"held: the host can not read or write, 1 request$" \
+		"ubd$d: the list says why"
+	fails "ubd$d: nobody is answered" ended
+	mconsole guest resume ubd$d >/dev/null
+	is "$(result)" 0 "ubd$d: after resume it is written"
+	is "$(held ubd$d)" 0 "ubd$d: nothing is held"
+done
+
+trace guest met -e "trace=$READS" -e "inject=$READS:error=EIO:when=1"
+begin "sect map /dev/ubda 0 8"
+said=$(result)
+untrace
+is "$said" "Input/output error" "a read is reported"
+
+# A sync that fails: what follows is lost, and can not be had by waiting
+for d in a b; do
+	trace guest met -e "trace=$SYNCS" -e "inject=$SYNCS:error=ENOSPC:when=1"
+	begin "sect put /dev/ubd$d NEWW 16 8; sect flush /dev/ubd$d"
+	said=$(result)
+	untrace
+	holds "ubd$d: a sync met an error" grep -q INJECTED met
+	is "$said" "No space left on device" "ubd$d: the flush is reported"
+	begin "$(durable $d)"
+	is "$(result)" "No space left on device" \
+		"ubd$d: and so is a durable write"
+	is "$(held ubd$d)" 0 "ubd$d: nothing is held"
+done
+go end
+ended_well guest "the guest ended"
+
+# Without durability nothing was lost; the next start is a good one.
+boot again ubd0W=raw.img ubd1W=delta.cow <<'EOF'
+for d in a b; do
+	sect put /dev/ubd$d LAST 24 8
+	sect flush /dev/ubd$d
+	sect map /dev/ubd$d 0 8
+	cat /sys/block/ubd$d/ubd/errors
+done
+EOF
+ended_well again "and starts again"
+is "$(out again | tr '\n' ' ')" "0+8=OLDD 0 0+8=OLDD 0 " "with sound disks"
+finish
