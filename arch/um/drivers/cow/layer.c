@@ -516,6 +516,26 @@ int cow_layer_share(struct layer *layer, unsigned int patience_ms,
 	return ret;
 }
 
+/*
+ * A file that was deleted, or replaced, is gone when the machine ends: nothing
+ * must be moved into it.
+ */
+static int check_name(const struct layer *layer, struct cow_error *err)
+{
+	const struct cow_env *env = &layer->chain->env;
+	struct io_stat st;
+	int ret = env->io->lookup(env->ctx, layer->path, &st);
+
+	if (!ret && !cow_same_file(&st.id, &layer->st.id))
+		ret = -ENOENT;
+	if (ret == -ENOENT)
+		return cow_fail(err, ret,
+				"%s: it was deleted, or another file has its name: what is written to it will be lost; save the disk from inside the guest",
+				layer->path);
+	return ret ? cow_fail(err, ret, "%s: %s", layer->path,
+			      cow_reason(ret)) : 0;
+}
+
 int cow_layer_claim(struct layer *layer, unsigned int patience_ms,
 		    struct cow_error *err)
 {
@@ -524,6 +544,11 @@ int cow_layer_claim(struct layer *layer, unsigned int patience_ms,
 	struct io_stat st;
 	int fd, ret;
 
+	if (layer->chain->top) {
+		ret = check_name(layer, err);
+		if (ret)
+			return ret;
+	}
 	/* It was ours before: what is missing is the lock alone. */
 	if (layer->writable || layer->spare_fd >= 0) {
 		ret = lock_retry(env, layer->fd, IO_EXCLUSIVE, patience_ms);
