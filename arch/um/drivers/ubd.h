@@ -62,7 +62,6 @@ void ubd_host_collect_direct(void);
 void ubd_host_say(const char *line);
 
 /**
-/**
  * struct ubd_allocated - how much room a layer takes, for a helper thread
  * @path: its name
  * @id: which file that has to be
