@@ -21,6 +21,7 @@
 #define MAX_FDS		128
 #define MAX_NAME	64
 #define MAX_ATTR	512
+#define ATTRS		2
 #define MAX_QUEUE	2048
 #define SECOND		1000000000ull
 
@@ -38,8 +39,8 @@ struct image {
 /* What a file's inode says, hardened as one. */
 struct inode {
 	uint64_t mtime;
-	uint8_t attr[MAX_ATTR];
-	unsigned int attr_len;
+	uint8_t attr[ATTRS][MAX_ATTR];
+	unsigned int attr_len[ATTRS];
 };
 
 struct file {
@@ -914,8 +915,8 @@ static int v_lock(void *ctx, int fd, enum io_lock lock)
 	struct file *file = file_of(disk, fd);
 	int i;
 
-	/* Nobody reads beside a writer here, and one at most seals. */
-	if (lock == IO_PIN || lock == IO_PINNED || lock == IO_SEAL)
+	/* Nobody reads beside a writer here, and one at most does the rest. */
+	if (lock >= IO_PIN)
 		return 0;
 	if (lock == IO_EXCLUSIVE && !(disk->fd[fd].flags & IO_OPEN_WRITE))
 		return -EBADF;
@@ -931,22 +932,24 @@ static int v_lock(void *ctx, int fd, enum io_lock lock)
 	return 0;
 }
 
-static int v_getattr(void *ctx, int fd, void *buf, size_t len)
+static int v_getattr(void *ctx, int fd, enum io_attr attr, void *buf,
+		     size_t len)
 {
 	const struct vdisk *disk = ctx;
 	const struct inode *inode = &file_of(disk, fd)->inode;
 
 	if (disk->no_attributes)
 		return -EOPNOTSUPP;
-	if (!inode->attr_len)
+	if (!inode->attr_len[attr])
 		return -ENODATA;
-	if (inode->attr_len > len)
+	if (inode->attr_len[attr] > len)
 		return -ERANGE;
-	memcpy(buf, inode->attr, inode->attr_len);
-	return (int)inode->attr_len;
+	memcpy(buf, inode->attr[attr], inode->attr_len[attr]);
+	return (int)inode->attr_len[attr];
 }
 
-static int v_setattr(void *ctx, int fd, const void *buf, size_t len)
+static int v_setattr(void *ctx, int fd, enum io_attr attr, const void *buf,
+		     size_t len)
 {
 	struct vdisk *disk = ctx;
 	struct file *file = file_of(disk, fd);
@@ -956,8 +959,8 @@ static int v_setattr(void *ctx, int fd, const void *buf, size_t len)
 	assert(len <= MAX_ATTR);
 	before_hardening(disk, file);
 	if (len)
-		memcpy(file->inode.attr, buf, len);
-	file->inode.attr_len = len;
+		memcpy(file->inode.attr[attr], buf, len);
+	file->inode.attr_len[attr] = len;
 	if (disk->fault != VDISK_ATTR_LOST)
 		file->durable_inode = file->inode;
 	return 0;

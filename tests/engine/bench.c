@@ -61,9 +61,10 @@ static int sync_file(void *ctx, int fd)
 }
 
 /* It is durable on return, and so syncs, even if there are no attributes. */
-static int set_attribute(void *ctx, int fd, const void *buf, size_t len)
+static int set_attribute(void *ctx, int fd, enum io_attr attr, const void *buf,
+			 size_t len)
 {
-	int ret = cow_io_sync.setattr(ctx, fd, buf, len);
+	int ret = cow_io_sync.setattr(ctx, fd, attr, buf, len);
 	int error = told_of_loss(ctx, fd);
 
 	return error ? error : ret;

@@ -233,12 +233,13 @@ static void file_merged_away_while_its_lock_was_awaited(void)
 
 static int removal_error;
 
-static int refuse_one_removal(void *ctx, int fd, const void *buf, size_t len)
+static int refuse_one_removal(void *ctx, int fd, enum io_attr attr,
+			      const void *buf, size_t len)
 {
 	int error = removal_error;
 
 	if (len || !error)
-		return cow_io_sync.setattr(ctx, fd, buf, len);
+		return cow_io_sync.setattr(ctx, fd, attr, buf, len);
 	removal_error = 0;
 	return error;
 }

@@ -500,23 +500,31 @@ static void test_lock(void)
 	unlink(in_dir("lock"));
 }
 
-static void test_attr(void)
+static void test_attr(enum io_attr attr)
 {
+	enum io_attr other = attr == IO_ATTR_STATE ? IO_ATTR_CHILDREN :
+						     IO_ATTR_STATE;
 	char buf[64];
 	int fd = pattern_file("attr");
-	int ret = io->getattr(ctx, fd, buf, sizeof(buf));
+	int ret = io->getattr(ctx, fd, attr, buf, sizeof(buf));
 
 	if (ret == -EOPNOTSUPP) {
 		diag("%s: no extended attributes here", label);
 	} else {
 		is(ret, -ENODATA, "%s: no attribute", label);
-		is(io->setattr(ctx, fd, "record", 6), 0, "%s: set", label);
-		is(io->getattr(ctx, fd, buf, sizeof(buf)), 6, "%s: get",
+		is(io->setattr(ctx, fd, attr, "record", 6), 0, "%s: set",
+		   label);
+		is(io->getattr(ctx, fd, attr, buf, sizeof(buf)), 6, "%s: get",
 		   label);
 		ok(!memcmp(buf, "record", 6), "%s: it is equal", label);
-		is(io->setattr(ctx, fd, NULL, 0), 0, "%s: remove", label);
-		is(io->setattr(ctx, fd, NULL, 0), 0, "%s: again", label);
-		is(io->getattr(ctx, fd, buf, sizeof(buf)), -ENODATA,
+		is(io->getattr(ctx, fd, attr, buf, 5), -ERANGE,
+		   "%s: too long", label);
+		is(io->getattr(ctx, fd, other, buf, sizeof(buf)), -ENODATA,
+		   "%s: it is no other one", label);
+		is(io->setattr(ctx, fd, attr, NULL, 0), 0, "%s: remove",
+		   label);
+		is(io->setattr(ctx, fd, attr, NULL, 0), 0, "%s: again", label);
+		is(io->getattr(ctx, fd, attr, buf, sizeof(buf)), -ENODATA,
 		   "%s: it is gone", label);
 	}
 	close(fd);
@@ -590,7 +598,8 @@ static void test_in(const char *where)
 	test_publish();
 	test_open();
 	test_lock();
-	test_attr();
+	test_attr(IO_ATTR_STATE);
+	test_attr(IO_ATTR_CHILDREN);
 	test_rest();
 	use_threads("threads", 0);
 	use_threads("threads, nothing inline", IO_NO_INLINE);

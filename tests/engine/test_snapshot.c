@@ -20,19 +20,21 @@ static struct bench bench;
 static bool attributes;		/* the host has them */
 static unsigned int no_room;	/* for so many records */
 
-static int get_attribute(void *ctx, int fd, void *buf, size_t len)
+static int get_attribute(void *ctx, int fd, enum io_attr attr, void *buf,
+			 size_t len)
 {
-	return attributes ? cow_io_sync.getattr(ctx, fd, buf, len) :
+	return attributes ? cow_io_sync.getattr(ctx, fd, attr, buf, len) :
 			    -EOPNOTSUPP;
 }
 
-static int set_attribute(void *ctx, int fd, const void *buf, size_t len)
+static int set_attribute(void *ctx, int fd, enum io_attr attr, const void *buf,
+			 size_t len)
 {
 	if (!attributes)
 		return -EOPNOTSUPP;
 	if (no_room && no_room--)
 		return -ENOSPC;
-	return cow_io_sync.setattr(ctx, fd, buf, len);
+	return cow_io_sync.setattr(ctx, fd, attr, buf, len);
 }
 
 static int replace(void *ctx, int fd, const char *path)

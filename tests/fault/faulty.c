@@ -260,23 +260,26 @@ static int lock(void *ctx, int fd, enum io_lock how)
 				      host->below.lock(ctx, fd, how);
 }
 
-static int get_attribute(void *ctx, int fd, void *buf, size_t len)
+static int get_attribute(void *ctx, int fd, enum io_attr attr, void *buf,
+			 size_t len)
 {
 	struct faulty *host = ctx;
 
-	return fails(host, FC_GETATTR) ? host->fault.error :
-					 host->below.getattr(ctx, fd, buf, len);
+	return fails(host, FC_GETATTR) ?
+	       host->fault.error :
+	       host->below.getattr(ctx, fd, attr, buf, len);
 }
 
 /* One that has no room is one that the file can not have: see struct io_ops. */
-static int set_attribute(void *ctx, int fd, const void *buf, size_t len)
+static int set_attribute(void *ctx, int fd, enum io_attr attr, const void *buf,
+			 size_t len)
 {
 	struct faulty *host = ctx;
 
 	if (!fails(host, FC_SETATTR))
-		return host->below.setattr(ctx, fd, buf, len);
+		return host->below.setattr(ctx, fd, attr, buf, len);
 	if (half(host))
-		host->below.setattr(ctx, fd, buf, len);
+		host->below.setattr(ctx, fd, attr, buf, len);
 	if (host->fault.error == -ENOSPC && len)
 		return -EOPNOTSUPP;
 	if (host->fault.error == -EIO)

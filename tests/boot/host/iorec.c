@@ -277,6 +277,7 @@ static void add_lock(struct items *items, struct item item, uint64_t lock)
 		[IO_PIN] = { F_RDLCK, 1ull << 62 },
 		[IO_PINNED] = { SEAM_ASKED, 1ull << 62 },
 		[IO_SEAL] = { F_WRLCK, (1ull << 62) + 1 },
+		[IO_LIST] = { F_WRLCK, (1ull << 62) + 2 },
 	};
 
 	if (lock >= sizeof(locks) / sizeof(*locks))
@@ -329,6 +330,7 @@ static void add_entry(struct items *items, struct identity *files,
 		item.hash = hash(extra, entry->extra);
 		add(items, item);
 		item.op = IO_RECORD_SYNC;
+		item.offset = 0;
 		item.len = 1;
 		item.hash = 0;
 		add(items, item);
@@ -522,11 +524,13 @@ static int replay_name(const struct io_record_entry *entry, const char *path)
 
 static int replay_attr(const struct io_record_entry *entry, const void *value)
 {
+	const char *name = entry->offset == IO_ATTR_STATE ?
+			   "user.moo" : "user.moo.children";
 	int fd = file_of(entry->fd);
 
 	if (entry->len)
-		return fsetxattr(fd, "user.moo", value, entry->extra, 0);
-	return fremovexattr(fd, "user.moo") && errno != ENODATA ? -1 : 0;
+		return fsetxattr(fd, name, value, entry->extra, 0);
+	return fremovexattr(fd, name) && errno != ENODATA ? -1 : 0;
 }
 
 static int replay(const struct io_record_entry *entry, const void *extra)

@@ -419,11 +419,16 @@ int fcntl64(int fd, int cmd, ...)
 	return (int)answer(ret);
 }
 
+static uint64_t attr_of(const char *name)
+{
+	return strcmp(name, "user.moo") ? IO_ATTR_CHILDREN : IO_ATTR_STATE;
+}
+
 ssize_t fgetxattr(int fd, const char *name, void *value, size_t len)
 {
 	long ret = raw4(SYS_fgetxattr, fd, (long)name, (long)value, (long)len);
 
-	note(IO_RECORD_GETATTR, fd, 0, len, ret);
+	note(IO_RECORD_GETATTR, fd, attr_of(name), len, ret);
 	return answer(ret);
 }
 
@@ -433,7 +438,8 @@ int fsetxattr(int fd, const char *name, const void *value, size_t len, int flags
 		       flags, 0);
 
 	if (kind(fd))
-		note_bytes(IO_RECORD_SETATTR, fd, 0, value, len, ret);
+		note_bytes(IO_RECORD_SETATTR, fd, attr_of(name), value, len,
+			   ret);
 	return (int)answer(ret);
 }
 
@@ -441,7 +447,8 @@ int fremovexattr(int fd, const char *name)
 {
 	long ret = raw2(SYS_fremovexattr, fd, (long)name);
 
-	note(IO_RECORD_SETATTR, fd, 0, 0, ret == -ENODATA ? 0 : ret);
+	note(IO_RECORD_SETATTR, fd, attr_of(name), 0,
+	     ret == -ENODATA ? 0 : ret);
 	return (int)answer(ret);
 }
 

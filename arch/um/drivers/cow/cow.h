@@ -159,6 +159,13 @@ enum io_lock {
 	IO_PIN,		/* beside the writer: see @lock */
 	IO_PINNED,
 	IO_SEAL,
+	IO_LIST,
+};
+
+/* Extended attributes of a file. */
+enum io_attr {
+	IO_ATTR_STATE,		/* user.moo: a state record */
+	IO_ATTR_CHILDREN,	/* user.moo.children: who is built on it */
 };
 
 #define IO_OPEN_WRITE		1u	/* else read only */
@@ -190,13 +197,14 @@ enum io_lock {
  *	IO_PIN, which nobody refuses: let no block be used again that can be come
  *	upon from a header read later, until the file is closed. IO_PINNED takes
  *	nothing: -EAGAIN if somebody else has pinned. IO_SEAL, beside IO_SHARED:
- *	be the only one who seals the file.
+ *	be the only one who seals the file. IO_LIST, beside anything: be the only
+ *	one who changes the list of its children
  * @reopen: a second descriptor, with other rights, of the very same file.
  *	IO_OPEN_DIRECT: data goes past the host's cache, in units of 512 bytes;
  *	-EOPNOTSUPP where the host can not
- * @getattr: extended attribute user.moo: its length, -ENODATA; -EOPNOTSUPP
- *	where there are none
- * @setattr: set user.moo (@len 0 removes it); durable on return. -EOPNOTSUPP:
+ * @getattr: an extended attribute: its length, -ENODATA; -EOPNOTSUPP where there
+ *	are none; -ERANGE if it is longer than @len
+ * @setattr: set one (@len 0 removes it); durable on return. -EOPNOTSUPP:
  *	the file can have none; -EIO: nobody knows what is on disk
  * @realpath: absolute name without symbolic links; -ENOENT
  * @next_data: the first byte at or behind @off that may be other than zero:
@@ -225,8 +233,10 @@ struct io_ops {
 	int (*unlink)(void *ctx, const char *path);
 	int (*lock)(void *ctx, int fd, enum io_lock lock);
 	int (*reopen)(void *ctx, int fd, unsigned int flags);
-	int (*getattr)(void *ctx, int fd, void *buf, size_t len);
-	int (*setattr)(void *ctx, int fd, const void *buf, size_t len);
+	int (*getattr)(void *ctx, int fd, enum io_attr attr, void *buf,
+		       size_t len);
+	int (*setattr)(void *ctx, int fd, enum io_attr attr, const void *buf,
+		       size_t len);
 	int (*realpath)(void *ctx, const char *path, char buf[COW_PATH_MAX]);
 	int64_t (*next_data)(void *ctx, int fd, uint64_t off);
 	int (*random)(void *ctx, void *buf, size_t len);

@@ -31,7 +31,6 @@
 #include "io.h"
 #include "io_host.h"
 
-#define XATTR_NAME	"user.moo"
 #define FD_LINK_LEN	32
 #define TEMP_LEN	32
 #define NSEC_PER_SEC	1000000000ull
@@ -689,7 +688,7 @@ int io_host_close(void *ctx, int fd)
 
 /* ---- locks and attributes ---------------------------------------------- */
 
-/* Behind the last byte that a file can have; pin and seal lie beyond. */
+/* Behind the last byte that a file can have; pin, seal and list lie beyond. */
 #define LOCKED	((off_t)1 << 62)
 
 static int set_lock(int fd, int cmd, struct flock *fl)
@@ -725,6 +724,12 @@ int io_host_lock(void *ctx, int fd, enum io_lock lock)
 		[IO_EXCLUSIVE] = F_WRLCK,
 		[IO_PIN] = F_RDLCK,
 		[IO_SEAL] = F_WRLCK,
+		[IO_LIST] = F_WRLCK,
+	};
+	static const short beyond[] = {
+		[IO_PIN] = 0,
+		[IO_SEAL] = 1,
+		[IO_LIST] = 2,
 	};
 	struct flock fl = { .l_whence = SEEK_SET, .l_len = LOCKED };
 
@@ -732,16 +737,21 @@ int io_host_lock(void *ctx, int fd, enum io_lock lock)
 	if (lock == IO_PINNED)
 		return is_pinned(fd);
 	fl.l_type = types[lock];
-	if (lock == IO_PIN || lock == IO_SEAL) {
-		fl.l_start = LOCKED + (lock == IO_SEAL);
+	if (lock >= IO_PIN) {
+		fl.l_start = LOCKED + beyond[lock];
 		fl.l_len = 1;
 	}
 	return set_lock(fd, F_OFD_SETLK, &fl);
 }
 
-int io_host_getattr(void *ctx, int fd, void *buf, size_t len)
+static const char * const attr_names[] = {
+	[IO_ATTR_STATE] = "user.moo",
+	[IO_ATTR_CHILDREN] = "user.moo.children",
+};
+
+int io_host_getattr(void *ctx, int fd, enum io_attr attr, void *buf, size_t len)
 {
-	ssize_t ret = fgetxattr(fd, XATTR_NAME, buf, len);
+	ssize_t ret = fgetxattr(fd, attr_names[attr], buf, len);
 
 	(void)ctx;
 	return ret < 0 ? fail() : (int)ret;
@@ -759,15 +769,16 @@ static int no_attribute(void)
 	return fail();
 }
 
-int io_host_setattr(void *ctx, int fd, const void *buf, size_t len)
+int io_host_setattr(void *ctx, int fd, enum io_attr attr, const void *buf,
+		    size_t len)
 {
 	int ret;
 
 	(void)ctx;
 	if (len)
-		ret = fsetxattr(fd, XATTR_NAME, buf, len, 0);
+		ret = fsetxattr(fd, attr_names[attr], buf, len, 0);
 	else
-		ret = fremovexattr(fd, XATTR_NAME);
+		ret = fremovexattr(fd, attr_names[attr]);
 	if (ret && len)
 		return no_attribute();
 	if (ret && errno != ENODATA)

@@ -28,8 +28,10 @@ int io_host_rename_new(const char *old, const char *path);
 int io_host_unlink(void *ctx, const char *path);
 int io_host_lock(void *ctx, int fd, enum io_lock lock);
 int io_host_reopen(void *ctx, int fd, unsigned int flags);
-int io_host_getattr(void *ctx, int fd, void *buf, size_t len);
-int io_host_setattr(void *ctx, int fd, const void *buf, size_t len);
+int io_host_getattr(void *ctx, int fd, enum io_attr attr, void *buf,
+		    size_t len);
+int io_host_setattr(void *ctx, int fd, enum io_attr attr, const void *buf,
+		    size_t len);
 int io_host_realpath(void *ctx, const char *path, char buf[COW_PATH_MAX]);
 int64_t io_host_next_data(void *ctx, int fd, uint64_t off);
 int io_host_random(void *ctx, void *buf, size_t len);

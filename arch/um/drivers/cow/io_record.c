@@ -425,22 +425,26 @@ static int record_lock(void *ctx, int fd, enum io_lock lock)
 	return (int)end(ctx, &entry, NULL, 0, io_host_lock(NULL, fd, lock));
 }
 
-static int record_getattr(void *ctx, int fd, void *buf, size_t len)
+static int record_getattr(void *ctx, int fd, enum io_attr attr, void *buf,
+			  size_t len)
 {
 	struct io_record_entry entry = begin(ctx, IO_RECORD_GETATTR, fd);
 
+	entry.offset = attr;
 	entry.len = len;
 	return (int)end(ctx, &entry, NULL, 0,
-			io_host_getattr(NULL, fd, buf, len));
+			io_host_getattr(NULL, fd, attr, buf, len));
 }
 
-static int record_setattr(void *ctx, int fd, const void *buf, size_t len)
+static int record_setattr(void *ctx, int fd, enum io_attr attr,
+			  const void *buf, size_t len)
 {
 	struct io_record_entry entry = begin(ctx, IO_RECORD_SETATTR, fd);
 
+	entry.offset = attr;
 	entry.len = len;
 	return (int)end(ctx, &entry, buf, len,
-			io_host_setattr(NULL, fd, buf, len));
+			io_host_setattr(NULL, fd, attr, buf, len));
 }
 
 /* ---- beginning and end ------------------------------------------------- */

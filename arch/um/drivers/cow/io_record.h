@@ -64,8 +64,8 @@ enum io_record_op {
 	IO_RECORD_STAT = 16,
 	IO_RECORD_LOOKUP = 17,		/* [path] */
 	IO_RECORD_REALPATH = 18,	/* [path] */
-	IO_RECORD_GETATTR = 19,		/* user.moo */
-	IO_RECORD_SETATTR = 20,		/* durably; len 0 removes it [value] */
+	IO_RECORD_GETATTR = 19,		/* enum io_attr in offset */
+	IO_RECORD_SETATTR = 20,		/* same, durably; len 0 removes [value] */
 	IO_RECORD_NEXT_DATA = 21,	/* from offset */
 };
 

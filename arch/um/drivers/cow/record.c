@@ -58,7 +58,8 @@ int cow_record_load(const struct cow_env *env, int fd, const char *path,
 
 	if (!buf)
 		return -ENOMEM;
-	len = env->io->getattr(env->ctx, fd, buf->bytes, sizeof(buf->bytes));
+	len = env->io->getattr(env->ctx, fd, IO_ATTR_STATE, buf->bytes,
+			       sizeof(buf->bytes));
 	if (len == -ENODATA || len == -EOPNOTSUPP || len == -EPERM)
 		len = sidecar_load(env, path, buf);
 	if (len >= 0)
@@ -101,7 +102,7 @@ static int sidecar_store(const struct cow_env *env, const char *path,
 
 static int forget_attribute(const struct cow_env *env, int fd)
 {
-	int err = env->io->setattr(env->ctx, fd, NULL, 0);
+	int err = env->io->setattr(env->ctx, fd, IO_ATTR_STATE, NULL, 0);
 
 	return err == -ENODATA || err == -EOPNOTSUPP ? 0 : err;
 }
@@ -124,7 +125,7 @@ int cow_record_store(const struct cow_env *env, int fd, const char *path,
 	if (!buf)
 		return -ENOMEM;
 	len = cow_record_emit(rec, buf->bytes);
-	err = env->io->setattr(env->ctx, fd, buf->bytes, len);
+	err = env->io->setattr(env->ctx, fd, IO_ATTR_STATE, buf->bytes, len);
 	if (err == -EOPNOTSUPP) {
 		err = sidecar_store(env, path, buf, len);
 		if (!err)
