@@ -114,6 +114,35 @@ static int find_sibling(const struct moo_probe *parent,
 			parent->path, parent->successor);
 }
 
+/* A merge that has begun has nothing left to spare. */
+static bool has_begun(const struct moo_probe *top)
+{
+	return top->state & COW_IS_DRAINING;
+}
+
+static int refuse_dependents(const struct cow_layer_info *top,
+			     const struct moo_probe *parent,
+			     struct cow_error *err)
+{
+	static const char how[] = "give -f if that may be spoilt";
+	struct moo_probe *probe;
+	int ret;
+
+	ret = find_sibling(parent, top, err);
+	if (!ret)
+		ret = moo_probe(top->path, false, true, &probe, err);
+	if (ret)
+		return ret;
+	if (!has_begun(probe))
+		ret = moo_dependents_refuse(&parent->env, parent->path,
+					    parent->fd, &top->id, how, err);
+	if (!ret && !has_begun(probe))
+		ret = moo_dependents_refuse(&probe->env, probe->path,
+					    probe->fd, NULL, how, err);
+	moo_probe_end(probe);
+	return ret;
+}
+
 static int refuse_shared(struct moo_chain *chain, const struct moo_args *args,
 			 struct cow_error *err)
 {
@@ -132,7 +161,7 @@ static int refuse_shared(struct moo_chain *chain, const struct moo_args *args,
 			err);
 	if (ret)
 		return ret;
-	ret = find_sibling(probe, &top, err);
+	ret = refuse_dependents(&top, probe, err);
 	moo_probe_end(probe);
 	return ret;
 }

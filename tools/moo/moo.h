@@ -451,6 +451,7 @@ const char *moo_format_name(enum cow_format format);
  * @fd: raw: the new file, still unnamed, or -1
  * @temp: a layer: the name that it has until it is complete, or
  *	NULL
+ * @parent: what the new file is built on, to be told of it; or NULL
  */
 struct moo_output {
 	const struct cow_env *env;
@@ -459,6 +460,7 @@ struct moo_output {
 	int old;
 	int fd;
 	char *temp;
+	const char *parent;
 };
 
 /**
@@ -494,6 +496,27 @@ void moo_output_named(const struct moo_output *out, struct cow_error *err);
  * moo_output_publish() - the new file is complete: give it its name
  */
 int moo_output_publish(struct moo_output *out, struct cow_error *err);
+
+/* ---- what is built on a file ------------------------------------------- */
+
+/**
+ * moo_children_add() - note in @parent that @child is going to be built on it
+ *
+ * Return: a descriptor to be closed once it is, or a negative errno: see
+ * cow_children_add().
+ */
+int moo_children_add(const struct cow_env *env, const char *parent,
+		     const char *child);
+
+/**
+ * moo_dependents_refuse() - before the content of a file is changed
+ * @fd: the file
+ * @except: a child that is not meant, or NULL
+ * @how: what to do if it is meant all the same
+ */
+int moo_dependents_refuse(const struct cow_env *env, const char *name, int fd,
+			  const struct io_id *except, const char *how,
+			  struct cow_error *err);
 
 /* ---- work that verbs share --------------------------------------------- */
 

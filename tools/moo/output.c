@@ -173,6 +173,9 @@ int moo_output_layer(struct moo_output *out, struct cow_create_args *args,
 	args->name = out->temp;
 	args->mode = moo_mode();
 	args->gid = ~0u;
+	args->unlisted = true;
+	if (!args->header)
+		out->parent = args->parent;
 	ret = cow_create(out->env, args, err);
 	if (ret) {
 		moo_output_named(out, err);
@@ -231,8 +234,6 @@ static int publish_layer(struct moo_output *out)
 {
 	int dir, ret;
 
-	if (moo_cancelled())
-		return -EINTR;
 	dir = open_directory(out->path);
 	if (dir < 0)
 		return dir;
@@ -244,21 +245,35 @@ static int publish_layer(struct moo_output *out)
 static int publish_raw(struct moo_output *out)
 {
 	const struct cow_env *env = out->env;
-	int ret;
 
-	ret = env->io->sync(env->ctx, out->fd);
-	if (ret)
-		return ret;
-	if (moo_cancelled())
-		return -EINTR;
 	if (out->old < 0)
 		return env->io->publish(env->ctx, out->fd, out->path);
 	return env->io->replace(env->ctx, out->fd, out->path);
 }
 
+/* Where its parent can not know of it, it is made all the same. */
+static int publish(struct moo_output *out)
+{
+	const struct cow_env *env = out->env;
+	int list = -ENODATA, ret = 0;
+
+	if (!out->temp)
+		ret = env->io->sync(env->ctx, out->fd);
+	if (ret)
+		return ret;
+	if (moo_cancelled())
+		return -EINTR;
+	if (out->parent)
+		list = moo_children_add(env, out->parent, out->path);
+	ret = out->temp ? publish_layer(out) : publish_raw(out);
+	if (list >= 0)
+		env->io->close(env->ctx, list);
+	return ret;
+}
+
 int moo_output_publish(struct moo_output *out, struct cow_error *err)
 {
-	int ret = out->temp ? publish_layer(out) : publish_raw(out);
+	int ret = publish(out);
 
 	if (ret == -EINTR)
 		return moo_cancel(out->path, err);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "children.h"
 #include "record.h"
 #include "relink.h"
 
@@ -376,6 +377,22 @@ static int sync_parent(const struct moo_probe *parent, struct cow_error *err)
 	return moo_fail(err, ret, "%s: %s", parent->path, strerror(-ret));
 }
 
+/* The parent knows of it before it does; if it can not, that is no reason. */
+static int write_header(const struct moo_hold *top,
+			const struct moo_probe *parent, const char *name)
+{
+	int list = cow_children_add(&top->env, parent->fd, top->probe->path);
+	int ret;
+
+	if (top->probe->hdr.format == COW_V4)
+		ret = relink_v4(top, parent, name);
+	else
+		ret = relink_stock(top, parent, name);
+	if (list >= 0)
+		top->env.io->close(top->env.ctx, list);
+	return ret;
+}
+
 static int relink(const struct moo_hold *top, const struct moo_probe *parent,
 		  const char *name, struct cow_error *err)
 {
@@ -383,10 +400,7 @@ static int relink(const struct moo_hold *top, const struct moo_probe *parent,
 
 	if (ret)
 		return ret;
-	if (top->probe->hdr.format == COW_V4)
-		ret = relink_v4(top, parent, name);
-	else
-		ret = relink_stock(top, parent, name);
+	ret = write_header(top, parent, name);
 	if (ret == -ENAMETOOLONG)
 		return moo_fail(err, ret,
 				"%s: has no room for the name %s; give the parent a shorter one, or make V4 with moo convert",

@@ -353,8 +353,13 @@ static int restore_text(struct restore *res)
 /* A record that stands beside the file has its name already. */
 static int publish(struct restore *res)
 {
-	int ret = moo_output_publish(&res->out, res->err);
+	const struct cow_header *hdr = &res->text.hdr;
+	int ret;
 
+	if (hdr->parent[0] && (hdr->format != COW_V4 ||
+			       hdr->v4.kind != COW_KIND_HEADER))
+		res->out.parent = hdr->parent;
+	ret = moo_output_publish(&res->out, res->err);
 	if (ret && res->text.recorded)
 		cow_record_remove(res->out.env, res->out.fd, res->out.path);
 	return ret;

@@ -657,7 +657,8 @@ bool cow_snapshot_abort(struct cow_task *task);
  * struct cow_merge_args - one layer into its parent
  * @layer: which, 0 being the top: the top is drained, so that its parent takes
  *	the writes at the end; a frozen layer is folded, below a top that goes on
- * @force: also a layer that no snapshot made, whose parent may be shared
+ * @force: also a layer that no snapshot made, whose parent may be shared; also
+ *	what other files are known to be built on
  * @remove: delete the file that was merged
  * @discard: the top alone: drop what it holds, do not move it; nobody uses the
  *	device, which is as it was at the snapshot then
@@ -816,6 +817,8 @@ int cow_map(struct common_file *file, unsigned int layer, uint64_t sector,
  *	of it; with @disk the data begins there, at a multiple of 4096
  * @sector_size: of a V4 file, as the guest is to see it: 512, 1024, 2048 or 4096;
  *	0: as the parent, or 512. One that a V4 parent has not is refused
+ * @unlisted: @name is not the one that it is going to have: the caller sees to
+ *	the parent's list of children
  * @header: geometry alone, for the raw file @parent, which stays the disk
  * @disk: V4 without @parent: all data in place, no index
  * @size: bytes; only without @parent
@@ -831,6 +834,7 @@ struct cow_create_args {
 	struct cow_geometry geometry;
 	uint64_t padding;
 	uint32_t sector_size;
+	bool unlisted;
 	bool header;
 	bool disk;
 	uint64_t size;

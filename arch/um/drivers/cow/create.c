@@ -6,9 +6,11 @@
  * without one; and the bytes of an empty V3 file. May block.
  *
  * Invariants: the new name appears only when the file behind it is complete and
- * durable; a parent is recorded as what it was found to be.
+ * durable, and its parent's list of children has it, if there can be one; a parent
+ * is recorded as what it was found to be.
  */
 #include <string.h>
+#include "children.h"
 #include "engine.h"
 #include "layer.h"
 
@@ -61,9 +63,62 @@ static int fill(const struct cow_env *env, int fd, unsigned int version,
 	return cow_v4_format(env, fd, hdr);
 }
 
+int cow_absolute(const struct cow_env *env, const char *given,
+		 char name[COW_PATH_MAX])
+{
+	size_t dir = 0, len = strlen(given) + 1;
+	int ret;
+
+	if (given[0] != '/') {
+		ret = env->io->realpath(env->ctx, ".", name);
+		if (ret)
+			return ret;
+		dir = strlen(name);
+		if (dir > 1)
+			name[dir++] = '/';
+	}
+	if (len > COW_PATH_MAX - dir)
+		return -ENAMETOOLONG;
+	memcpy(name + dir, given, len);
+	return 0;
+}
+
+/* Where its parent can not know of it, it is made all the same. */
+static int tell_parent(const struct cow_env *env,
+		       const struct cow_create_args *args,
+		       const struct layer *parent)
+{
+	char *name;
+	int ret;
+
+	if (!parent || args->header || args->unlisted)
+		return -ENODATA;
+	name = env->alloc(COW_PATH_MAX);
+	if (!name)
+		return -ENOMEM;
+	ret = cow_absolute(env, args->name, name);
+	if (!ret)
+		ret = cow_children_add(env, parent->fd, name);
+	env->free(name, COW_PATH_MAX);
+	return ret;
+}
+
+static int publish(const struct cow_env *env,
+		   const struct cow_create_args *args,
+		   const struct layer *parent, int fd)
+{
+	int list = tell_parent(env, args, parent);
+	int ret = env->io->publish(env->ctx, fd, args->name);
+
+	if (list >= 0)
+		env->io->close(env->ctx, list);
+	return ret;
+}
+
 static int write_file(const struct cow_env *env,
 		      const struct cow_create_args *args, unsigned int version,
-		      struct cow_header *hdr, struct cow_error *err)
+		      const struct layer *parent, struct cow_header *hdr,
+		      struct cow_error *err)
 {
 	int fd, ret;
 
@@ -73,7 +128,7 @@ static int write_file(const struct cow_env *env,
 				cow_reason_new(fd));
 	ret = fill(env, fd, version, args, hdr);
 	if (!ret)
-		ret = env->io->publish(env->ctx, fd, args->name);
+		ret = publish(env, args, parent, fd);
 	env->io->close(env->ctx, fd);
 	if (ret)
 		cow_fail(err, ret, "%s: %s", args->name, cow_reason(ret));
@@ -99,22 +154,8 @@ static int name_parent(const struct cow_env *env,
 		       const struct cow_create_args *args,
 		       const struct layer *parent, char name[COW_PATH_MAX])
 {
-	const char *given = args->keep_link ? args->parent : parent->path;
-	size_t dir = 0, len = strlen(given) + 1;
-	int ret;
-
-	if (given[0] != '/') {
-		ret = env->io->realpath(env->ctx, ".", name);
-		if (ret)
-			return ret;
-		dir = strlen(name);
-		if (dir > 1)
-			name[dir++] = '/';
-	}
-	if (len > COW_PATH_MAX - dir)
-		return -ENAMETOOLONG;
-	memcpy(name + dir, given, len);
-	return 0;
+	return cow_absolute(env, args->keep_link ? args->parent : parent->path,
+			    name);
 }
 
 static int fits_sector_size(const struct cow_create_args *args, uint64_t size,
@@ -189,7 +230,7 @@ static int over_parent(const struct cow_env *env,
 		    parent->st.size : parent->sectors << COW_SECTOR_SHIFT;
 	cow_v4_identify(&hdr->v4, parent);
 	ret = sync_parent(env, parent, err);
-	return ret ? ret : write_file(env, args, version, hdr, err);
+	return ret ? ret : write_file(env, args, version, parent, hdr, err);
 }
 
 static int alone(const struct cow_env *env, const struct cow_create_args *args,
@@ -209,7 +250,7 @@ static int alone(const struct cow_env *env, const struct cow_create_args *args,
 	hdr->v4.sectorsize = args->sector_size;
 	if (args->disk)
 		hdr->v4.kind = COW_KIND_DISK;
-	return write_file(env, args, COW_V4, hdr, err);
+	return write_file(env, args, COW_V4, NULL, hdr, err);
 }
 
 static int check_args(const struct cow_create_args *args, struct cow_error *err)

@@ -30,6 +30,7 @@
  *    nothing that the guest wrote goes there.
  */
 #include <string.h>
+#include "children.h"
 #include "merge.h"
 
 /* Of the index in memory, dirty, at which the parent is committed. */
@@ -69,11 +70,14 @@ static int put_successor_call(void *arg)
 			       &merge->link);
 }
 
+/* If the parent can not know of the child, it is built on it all the same. */
 static int put_parent_call(void *arg)
 {
 	struct merge *merge = cow_merge_of(arg);
 	struct layer *child = merge->child;
 
+	merge->list = cow_children_add(&child->chain->env, merge->parent->fd,
+				       child->path);
 	return cow_v4_put_name(&child->chain->env, cow_data_fd(child),
 			       COW_V4_PARENT_BLOCK, &child->hdr.v4.parent,
 			       merge->parent->path, &merge->link);

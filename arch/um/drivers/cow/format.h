@@ -19,6 +19,7 @@
 #define COW_MAGIC_LE		0x4d4f4f4fu	/* bytes "MOOO" read big endian */
 #define COW_INDEX_MAGIC		0x4f4f4f49u	/* "OOOI" */
 #define COW_RECORD_MAGIC	0x4f4f4f52u	/* "OOOR" */
+#define COW_CHILDREN_MAGIC	0x4f4f4f43u	/* "OOOC" */
 
 #define COW_PATH_V1		256
 #define COW_ALIGN_V3		4096
@@ -241,6 +242,23 @@ struct cow_disk_record {
 
 _Static_assert(sizeof(struct cow_disk_record) == 64, "record is 64 bytes");
 
+/*
+ * The files that are built on one, of any version: the value of the extended
+ * attribute user.moo.children. Their absolute names follow, each with its NUL.
+ */
+struct cow_disk_children {
+	uint32_t magic;
+	uint32_t version;	/* 1 */
+	uint32_t crc;		/* of header and names, with this field 0 */
+	uint32_t flags;
+};
+
+_Static_assert(sizeof(struct cow_disk_children) == 16, "list is 16 bytes");
+
+#define COW_CHILDREN_MORE	1u		/* there was no room for some */
+#define COW_CHILDREN_MAX	0x10000u	/* bytes in all */
+#define COW_CHILDREN_NAMES	1024u
+
 /* ---- in memory --------------------------------------------------------- */
 
 /**
@@ -395,6 +413,21 @@ int cow_record_parse(const void *buf, size_t len, struct cow_record *rec);
  * Return: its length, at most COW_RECORD_MAX.
  */
 size_t cow_record_emit(const struct cow_record *rec, void *buf);
+
+/**
+ * cow_children_parse() - check a list of children
+ * @flags: COW_CHILDREN_MORE or 0, on success
+ *
+ * Every name is absolute, shorter than COW_PATH_MAX, and ends with a NUL; there
+ * are at most COW_CHILDREN_NAMES of them. Pure. Return: 0, -EINVAL or -EBADMSG.
+ */
+int cow_children_parse(const void *buf, size_t len, uint32_t *flags);
+
+/**
+ * cow_children_seal() - the header of a list whose names are in their place
+ * @buf: @len bytes, of which the header's are filled in
+ */
+void cow_children_seal(void *buf, size_t len, uint32_t flags);
 
 /**
  * cow_crc32c() - CRC32C (Castagnoli), as iSCSI, ext4 and btrfs have it

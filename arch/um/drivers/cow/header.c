@@ -32,6 +32,7 @@
 #define NSEC_PER_SEC		1000000000u
 
 #define RECORD_VERSION		1u
+#define CHILDREN_VERSION	1u
 
 /* ---- bytes ------------------------------------------------------------- */
 
@@ -773,4 +774,55 @@ size_t cow_record_emit(const struct cow_record *rec, void *buf)
 	memcpy(buf, &disk, sizeof(disk));
 	memcpy((char *)buf + sizeof(disk), rec->successor, name_len);
 	return sizeof(disk) + name_len;
+}
+
+/* ---- lists of children ------------------------------------------------- */
+
+static int check_children(const char *name, size_t len)
+{
+	unsigned int count;
+	size_t n;
+
+	for (count = 0; len; count++) {
+		n = strnlen(name, len);
+		if (n == len || n >= COW_PATH_MAX || *name != '/' ||
+		    count == COW_CHILDREN_NAMES)
+			return -EINVAL;
+		name += n + 1;
+		len -= n + 1;
+	}
+	return 0;
+}
+
+int cow_children_parse(const void *buf, size_t len, uint32_t *flags)
+{
+	struct cow_disk_children disk;
+
+	if (len < sizeof(disk))
+		return -EINVAL;
+	memcpy(&disk, buf, sizeof(disk));
+	if (disk.magic != cow_be32(COW_CHILDREN_MAGIC) ||
+	    disk.version != cow_be32(CHILDREN_VERSION))
+		return -EINVAL;
+	if (cow_be32(disk.crc) !=
+	    crc_without(buf, len, offsetof(struct cow_disk_children, crc)))
+		return -EBADMSG;
+	*flags = cow_be32(disk.flags);
+	if (*flags & ~COW_CHILDREN_MORE)
+		return -EINVAL;
+	return check_children((const char *)buf + sizeof(disk),
+			      len - sizeof(disk));
+}
+
+void cow_children_seal(void *buf, size_t len, uint32_t flags)
+{
+	struct cow_disk_children disk = {
+		.magic = cow_be32(COW_CHILDREN_MAGIC),
+		.version = cow_be32(CHILDREN_VERSION),
+		.flags = cow_be32(flags),
+	};
+
+	memcpy(buf, &disk, sizeof(disk));
+	disk.crc = cow_be32(cow_crc32c(0, buf, len));
+	memcpy(buf, &disk, sizeof(disk));
 }

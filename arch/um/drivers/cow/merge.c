@@ -34,6 +34,7 @@
  *    way.
  */
 #include <string.h>
+#include "children.h"
 #include "merge.h"
 
 #define WINDOW_SECTORS	2048u
@@ -689,6 +690,24 @@ static bool other_successor(const struct layer *layer,
 	       !(child && cow_same_file(&st.id, &child->st.id));
 }
 
+/*
+ * The parent's content changes, and the layer is going to have none. Once it has
+ * begun there is nothing left to be spared.
+ */
+static int refuse_dependents(const struct layer *top, const struct layer *child,
+			     const struct cow_merge_args *args,
+			     struct cow_error *err)
+{
+	int ret;
+
+	if (args->force || is_merging(top))
+		return 0;
+	ret = cow_dependents_refuse(top->parent, &top->st.id, err);
+	if (ret)
+		return ret;
+	return cow_dependents_refuse(top, child ? &child->st.id : NULL, err);
+}
+
 /* Where the layer's name is to lead when it is one for its parent. */
 static int may_link(const struct layer *top, const struct layer *parent,
 		    const struct cow_merge_args *args, struct cow_error *err)
@@ -829,6 +848,8 @@ static void merge_free(struct merge *merge)
 {
 	const struct cow_env *env = &merge->work.chain->env;
 
+	if (merge->list >= 0)
+		env->io->close(env->ctx, merge->list);
 	if (merge->sector)
 		env->free(merge->sector, COW_BLOCK_SIZE);
 	env->free(merge, sizeof(*merge));
@@ -842,6 +863,7 @@ static struct merge *merge_new(struct chain *chain,
 	if (!merge)
 		return NULL;
 	merge->work.chain = chain;
+	merge->list = -1;
 	merge->top = layer_at(chain, args->layer);
 	merge->parent = merge->top->parent;
 	if (args->layer)
@@ -907,6 +929,8 @@ int cow_merge_start(struct common_file *file, const struct cow_merge_args *args,
 	ret = may_change_parent(layer, layer->parent, merge->child, err);
 	if (!ret)
 		ret = may_link(layer, layer->parent, args, err);
+	if (!ret)
+		ret = refuse_dependents(layer, merge->child, args, err);
 	if (!ret)
 		ret = claim(merge, err);
 	if (ret) {

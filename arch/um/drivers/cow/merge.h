@@ -105,6 +105,7 @@ extern const struct merge_way cow_fold_way;
  * @look: LOOK: what is asked of the layer's file
  * @sector: GUARD: sector 0 of the layer
  * @link: fold: a name, written and not yet referred to
+ * @list: fold: descriptor of cow_children_add(), or negative
  * @gather: touched as it is used
  */
 struct merge {
@@ -131,6 +132,7 @@ struct merge {
 	uint8_t *sector;
 	struct cow_vec vec;
 	struct cow_disk_name link;
+	int list;
 	struct gather gather;
 };
 
