@@ -32,7 +32,7 @@ ended_well made "files of today"
 feature in.cow incompatible 1024
 feature ro.cow ro_compatible 4611686018427387904
 feature co.cow compatible 9223372036854775809
-feature low.cow ro_compatible 2
+feature low.cow ro_compatible 4
 moo create -V 4 over.cow low.cow
 cksum in.cow ro.cow low.cow >before
 

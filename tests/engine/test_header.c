@@ -986,7 +986,7 @@ static void test_v4_kinds(void)
 	is(parse_v4(&v4, &back), -EINVAL, "V4: a seal behind 2^63");
 	v4.seal--;
 	is(parse_v4(&v4, &back), 0, "V4: a seal right before that");
-	v4.ro_compatible = 2;
+	v4.ro_compatible = COW_RO_PROTECTED;
 	v4.seal = 1;
 	is(parse_v4(&v4, &back), 0, "V4: no seal, but what is reserved");
 	v4.end = 1ull << 48;
@@ -1140,8 +1140,8 @@ static const struct {
 	{ R32(version), 0, -EINVAL },
 	{ R32(version), 2, -EINVAL },
 	{ R32(state), 0, 0 },
-	{ R32(state), COW_STATES, 0 },
-	{ R32(state), COW_STATES + 1, -EINVAL },
+	{ R32(state), COW_RECORD_STATES, 0 },
+	{ R32(state), COW_RECORD_STATES + 1, -EINVAL },
 	{ R32(state), UINT32_MAX, -EINVAL },
 	{ R32(self.birth_nsec), 1000000000, -EINVAL },
 	{ R64(self.ino), UINT64_MAX, 0 },

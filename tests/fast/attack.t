@@ -45,7 +45,7 @@ my %more = (
 	'owned' => [[$sectors => $sectors], [$sectors + 1 => $sectors + 1]],
 	'kind' => [[2 => 2], [4 => 4]],
 	'levels' => [[2 => 2], [6 => 6], [7 => 7]],
-	'state' => [map { [$_ => $_] } 2, 4, 8, 16, 31, 32],
+	'state' => [map { [$_ => $_] } 2, 4, 8, 16, 31, 32, 63, 64],
 	'entry' => [map { [$_->[0] => $_->[1] << 16 | 1] }
 		    [7 => 7], [8 => 8], [10 => 10], [11 => 11],
 		    ['2^48-1' => (1 << 48) - 1]],
@@ -321,7 +321,7 @@ my $record = pack 'N4 Q>3 N2 Q> N2 a*', 0x4f4f4f52, 1, 0, 2, 1, 1, 0, 0, 0,
 	0, 0, 4, '/new';
 my @record = (
 	['magic', 0, 'N', 'header'], ['version', 4, 'N', 'header'],
-	['state', 12, 'N', 'header', map { $_ => 'same' } 0 .. 8, 16, 31],
+	['state', 12, 'N', 'header', map { $_ => 'same' } 0 .. 8, 16, 31, 32, 63],
 	['self.dev', 16, 'Q>', 'same'], ['self.ino', 24, 'Q>', 'same'],
 	['self.birth_sec', 32, 'Q>', 'same'],
 	['self.birth_nsec', 40, 'N', 'header',

@@ -16,7 +16,7 @@ use Hostile;
 
 my %word = (incompatible => 24, compatible => 32, ro_compatible => 40);
 # Features that there are, and that a header must have more for than the bit.
-my %known = (incompatible => 0, compatible => 0, ro_compatible => 1);
+my %known = (incompatible => 0, compatible => 0, ro_compatible => 3);
 
 # NAME => words. "it" is the file, "top" a layer over it, "other" an equal base.
 my %reads = (
@@ -42,7 +42,10 @@ my %writes = (
 	'rebase' => ['rebase', '-b', 'other', 'it'],
 	'rebase -u' => ['rebase', '-u', '-b', 'other', 'it'],
 	'adopt' => ['adopt', 'it'],
+	'seal' => ['seal', 'it'],
+	'protect' => ['protect', 'it'],
 );
+my $protected = 1;	# the bit of ro_compatible that is known, and needs no more
 
 # With a block that nothing refers to, so that there is something to give back.
 my $sound = v4_image() . "\0" x 4096;
@@ -159,4 +162,15 @@ all_bits('compatible for readers: and not written', 'ro_compatible', \%writes,
 all_bits('compatible: it is read', 'compatible', \%reads, sub { does($_[0]) });
 all_bits('compatible: it is written, and the bit stays', 'compatible',
 	 \%writes, \&keeps);
+
+# One that is known is no different to who writes, but for what it is called.
+if (!$only || $only eq 'protected') {
+	my @faults = map {
+		future('ro_compatible', $protected);
+		$reads{$_} ? does($_) : refuses($_, 'protected');
+	} grep { !/^(?:seal|protect)$/ } sort(keys %reads, keys %writes);
+
+	ok(!@faults, 'protected: it is read, and not written');
+	diag($_) for @faults;
+}
 done_testing();

@@ -114,6 +114,9 @@ if [ -x /usr/bin/uml_moo ] && [ -x /usr/bin/uml_mkcow ]; then
 		/usr/bin/uml_moo -d theirs.cow >log
 		cp -p base theirbase
 		cp -p base2 base
+		refused 1 "base: .*v4.cow, .*v3.cow" "$bytes bytes: siblings" \
+			uml_moo -d ours.cow
+		rm v3.cow v4.cow
 		uml_moo -d ours.cow
 		holds "$bytes bytes: uml_moo -d's bytes" cmp theirbase base
 	done

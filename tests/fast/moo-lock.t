@@ -56,7 +56,7 @@ is "$status" 0 "merge of a frozen layer"
 refused 1 "low.cow: .*in use" "merge in place of a layer that is read" \
 	hold r low.cow "$bin/moo" merge --in-place low.cow
 refused 1 "base: .*in use" "merge in place into a base that is read" \
-	hold r base "$bin/moo" merge --in-place low.cow
+	hold r base "$bin/moo" merge --in-place -f low.cow
 
 # Outputs.
 for how in r w; do

@@ -245,7 +245,7 @@ holds "the room of the seal is used again" test "$(size top.cow)" -le "$was"
 
 # A feature of the future: it may be read, checked, and no more.
 cp d.cow t.cow
-v4 t.cow set ro_compatible 3
+v4 t.cow set ro_compatible 5
 holds "a later version's file is held against its seal" \
 	sh -c "$bin/moo check --data t.cow >/dev/null"
 cksum t.cow >before
@@ -253,9 +253,9 @@ moo create -V 4 kid.cow t.cow -f
 refused 1 "t.cow: .*later version" "a merge into it" \
 	moo merge --in-place kid.cow
 refused 1 "t.cow: .*later version" "compact" moo compact t.cow
-v4 t.cow set ro_compatible 2
+v4 t.cow set ro_compatible 4
 refused 1 "t.cow: .*later version" "seal" moo seal t.cow
-v4 t.cow set ro_compatible 3
+v4 t.cow set ro_compatible 5
 is "$(cksum t.cow)" "$(cat before)" "nothing was written"
 
 cowhdr v3.cow "base=$PWD/base" own=3

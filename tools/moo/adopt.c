@@ -16,13 +16,6 @@ static const struct moo_use uses[] = {
 			 "than TOP" },
 };
 
-/* A parent of V1 to V3 is raw whatever it begins with, of V4 if that says so. */
-static bool has_raw_parent(const struct moo_probe *top)
-{
-	return top->hdr.format != COW_V4 ||
-	       top->hdr.v4.parent_format == COW_PARENT_RAW;
-}
-
 static int adopt_parent(struct moo_hold *hold, struct moo_chain *parent,
 			const struct moo_args *args, struct cow_error *err)
 {
@@ -32,7 +25,7 @@ static int adopt_parent(struct moo_hold *hold, struct moo_chain *parent,
 	ret = moo_relink_refuse(hold->probe, parent, args->force, err);
 	if (ret)
 		return ret;
-	if (!has_raw_parent(hold->probe) &&
+	if (!moo_parent_is_raw(hold->probe) &&
 	    !cow_layer(parent->file, 0, &info) && info.format == COW_RAW)
 		return moo_fail(err, -EINVAL,
 				"%s: its parent %s is no COW file any more; bring the old one back",
@@ -47,7 +40,7 @@ static int adopt_held(struct moo_hold *hold, const struct moo_args *args,
 		.name = hold->probe->hdr.parent,
 		.read_only = true,
 		.no_follow = true,
-		.raw = has_raw_parent(hold->probe),
+		.raw = moo_parent_is_raw(hold->probe),
 	};
 	struct moo_chain parent;
 	int ret;

@@ -3,7 +3,7 @@
  * One file for us alone.
  *
  * Duty: open, lock and look at a file that is to be changed without a chain
- * being opened over it.
+ * being opened over it; beside readers, where only what it says of itself is.
  *
  * Invariant: what is known of the file was read under the lock.
  */
@@ -49,8 +49,32 @@ int moo_hold_again(struct moo_hold *hold, struct cow_error *err)
 	return ret;
 }
 
-int moo_hold(struct moo_hold *hold, const char *name, bool raw,
-	     struct cow_error *err)
+/* Who reads it has a shared lock, too; whoever writes it, another. */
+static int lock_beside(struct moo_hold *hold, struct cow_error *err)
+{
+	const struct io_ops *io = hold->env.io;
+	int ret;
+
+	ret = io->lock(hold->env.ctx, hold->fd, IO_SHARED);
+	if (ret == -EAGAIN)
+		return moo_fail(err, -EBUSY,
+				"%s: in use by a running machine or tool that writes it; take a snapshot and name this layer then",
+				hold->name);
+	if (!ret)
+		ret = io->lock(hold->env.ctx, hold->fd, IO_SEAL);
+	if (ret == -EAGAIN)
+		return moo_fail(err, -EBUSY,
+				"%s: somebody else is about to seal or mark it",
+				hold->name);
+	if (ret)
+		return moo_fail(err, ret, "%s: can not be locked: %s",
+				hold->name, strerror(-ret));
+	return 0;
+}
+
+static int hold_file(struct moo_hold *hold, const char *name, bool raw,
+		     int (*lock)(struct moo_hold *hold, struct cow_error *err),
+		     struct cow_error *err)
 {
 	int ret;
 
@@ -61,8 +85,20 @@ int moo_hold(struct moo_hold *hold, const char *name, bool raw,
 		return moo_fail(err, hold->fd,
 				"%s: can not be opened for writing: %s", name,
 				strerror(-hold->fd));
-	ret = lock_file(hold, err);
+	ret = lock(hold, err);
 	return ret ? ret : moo_hold_again(hold, err);
+}
+
+int moo_hold(struct moo_hold *hold, const char *name, bool raw,
+	     struct cow_error *err)
+{
+	return hold_file(hold, name, raw, lock_file, err);
+}
+
+int moo_hold_beside(struct moo_hold *hold, const char *name, bool raw,
+		    struct cow_error *err)
+{
+	return hold_file(hold, name, raw, lock_beside, err);
 }
 
 void moo_hold_end(struct moo_hold *hold)
@@ -75,6 +111,16 @@ void moo_hold_end(struct moo_hold *hold)
 }
 
 int moo_hold_writable(const struct moo_probe *p, bool force,
+		      struct cow_error *err)
+{
+	if (p->state & COW_IS_PROTECTED)
+		return moo_fail(err, -EROFS,
+				"%s: protected; lift that with moo protect --off first",
+				p->name);
+	return moo_hold_markable(p, force, err);
+}
+
+int moo_hold_markable(const struct moo_probe *p, bool force,
 		      struct cow_error *err)
 {
 	if (p->state & COW_IS_FROZEN && !force)

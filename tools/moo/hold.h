@@ -8,7 +8,7 @@
 #include "moo.h"
 
 /**
- * struct moo_hold - a file that nobody else has open
+ * struct moo_hold - a file that nobody else has open, or writes
  * @env: what it lives in
  * @name: as the user gave it
  * @raw: it is taken as raw data
@@ -33,6 +33,14 @@ struct moo_hold {
 int moo_hold(struct moo_hold *hold, const char *name, bool raw,
 	     struct cow_error *err);
 /**
+ * moo_hold_beside() - open @name beside those who read it, and look at it
+ *
+ * Nobody writes it meanwhile, and nobody else marks or seals it. As moo_hold().
+ */
+int moo_hold_beside(struct moo_hold *hold, const char *name, bool raw,
+		    struct cow_error *err);
+
+/**
  * moo_hold_again() - look at what the file says after it was changed
  */
 int moo_hold_again(struct moo_hold *hold, struct cow_error *err);
@@ -42,10 +50,20 @@ void moo_hold_end(struct moo_hold *hold);
  * moo_hold_writable() - refuse what must not be changed
  * @force: a frozen layer may be
  *
- * That is a frozen layer, one that is on its way into its parent, or that only
- * a later version may write.
+ * That is a frozen layer, one that is protected, on its way into its parent, or
+ * that only a later version may write.
  */
 int moo_hold_writable(const struct moo_probe *probe, bool force,
+		      struct cow_error *err);
+
+/**
+ * moo_hold_markable() - refuse what must not be changed in its header either
+ * @force: a frozen layer may be
+ *
+ * As moo_hold_writable(), but that a protected file passes: for what leaves the
+ * content and its place alone.
+ */
+int moo_hold_markable(const struct moo_probe *probe, bool force,
 		      struct cow_error *err);
 
 /**

@@ -42,10 +42,7 @@ static const char *state_name(const struct moo_probe *p)
 
 static const char *parent_format(const struct moo_probe *p)
 {
-	if (p->hdr.format != COW_V4 ||
-	    p->hdr.v4.parent_format == COW_PARENT_RAW)
-		return "raw";
-	return "cow";
+	return moo_parent_is_raw(p) ? "raw" : "cow";
 }
 
 static const char *kind_name(const struct moo_probe *p)
@@ -116,6 +113,7 @@ static void json_specific(struct json *json, const struct moo_probe *p,
 	json_open(json, "data", '{');
 	json_number(json, "version", p->hdr.format);
 	json_string(json, "state", state_name(p));
+	json_bool(json, "protected", p->state & COW_IS_PROTECTED);
 	if (p->successor[0])
 		json_string(json, "successor", p->successor);
 	if (!raw)
@@ -189,6 +187,8 @@ static void text_state(const struct moo_probe *p)
 		puts("state: being merged into its backing file");
 	if (p->state & COW_IS_FROZEN)
 		printf("state: frozen; %s takes the writes\n", p->successor);
+	if (p->state & COW_IS_PROTECTED)
+		puts("protected: yes");
 	if (p->hdr.tail_on_data)
 		puts("state: read-only, its last bits lie on data; moo convert mends that");
 }

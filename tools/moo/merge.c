@@ -124,7 +124,7 @@ static int refuse_dependents(const struct cow_layer_info *top,
 			     const struct moo_probe *parent,
 			     struct cow_error *err)
 {
-	static const char how[] = "give -f if that may be spoilt";
+	static const char how[] = "moo merge -i -f does it all the same";
 	struct moo_probe *probe;
 	int ret;
 

@@ -14,7 +14,7 @@
 static const struct moo_verb * const verbs[] = {
 	&moo_create, &moo_info, &moo_map, &moo_merge, &moo_check, &moo_convert,
 	&moo_diff, &moo_rebase, &moo_adopt, &moo_dump, &moo_restore,
-	&moo_resize, &moo_compact, &moo_seal,
+	&moo_resize, &moo_compact, &moo_seal, &moo_protect, &moo_rollback,
 };
 
 #define NVERBS	ARRAY_SIZE(verbs)

@@ -57,6 +57,8 @@ enum moo_opt {
 	MOO_OPT_DATA,
 	MOO_OPT_UNSAFE,
 	MOO_OPT_SHRINK,
+	MOO_OPT_OFF,
+	MOO_OPT_DISCARD,
 	MOO_OPTS,
 };
 
@@ -102,6 +104,8 @@ struct moo_args {
 	bool data;
 	bool unsafe;
 	bool shrink;
+	bool off;
+	bool discard;
 	bool version_set;
 	bool size_set;
 	unsigned int version;
@@ -156,6 +160,8 @@ extern const struct moo_verb moo_restore;
 extern const struct moo_verb moo_resize;
 extern const struct moo_verb moo_compact;
 extern const struct moo_verb moo_seal;
+extern const struct moo_verb moo_protect;
+extern const struct moo_verb moo_rollback;
 
 /**
  * moo_parse() - understand the command line of a verb
@@ -434,6 +440,16 @@ void moo_probe_end(struct moo_probe *probe);
  */
 int moo_owned(const struct moo_probe *probe, uint64_t *owned,
 	      struct cow_error *err);
+
+/**
+ * moo_parent_is_raw() - a parent of V1 to V3 is, whatever it begins with; of V4
+ * if that says so
+ */
+static inline bool moo_parent_is_raw(const struct moo_probe *probe)
+{
+	return probe->hdr.format != COW_V4 ||
+	       probe->hdr.v4.parent_format == COW_PARENT_RAW;
+}
 
 /**
  * moo_format_name() - "raw" or "cow"

@@ -41,6 +41,8 @@ static const struct opt_def defs[MOO_OPTS] = {
 	[MOO_OPT_DATA] = { "data", 0, NULL },
 	[MOO_OPT_UNSAFE] = { "unsafe", 'u', NULL },
 	[MOO_OPT_SHRINK] = { "shrink", 0, NULL },
+	[MOO_OPT_OFF] = { "off", 0, NULL },
+	[MOO_OPT_DISCARD] = { "discard", 0, NULL },
 };
 
 static int opt_key(enum moo_opt opt)
@@ -229,6 +231,12 @@ static int set_option(enum moo_opt opt, const char *value,
 		break;
 	case MOO_OPT_SHRINK:
 		args->shrink = true;
+		break;
+	case MOO_OPT_OFF:
+		args->off = true;
+		break;
+	case MOO_OPT_DISCARD:
+		args->discard = true;
 		break;
 	case MOO_OPTS:
 		break;

@@ -6,7 +6,7 @@
  * the directory where it is to stand; publish it, or remove every trace.
  *
  * Invariants: an old file of that name stays as it is, and locked, until the
- * new one replaces it; one in use or frozen is never replaced.
+ * new one replaces it; one in use, frozen, protected or built on is never replaced.
  */
 #include <sys/stat.h>
 #include <errno.h>
@@ -33,18 +33,24 @@ static int refuse_old(const struct moo_output *out, const struct stat *st,
 }
 
 /* Whoever replaces a file that others build on destroys them, too. */
-static int refuse_frozen(const char *path, struct cow_error *err)
+static int refuse_needed(const char *path, struct cow_error *err)
 {
 	struct moo_probe *probe;
 	struct cow_error ignored;
-	int ret = 0;
+	int ret;
 
 	if (moo_probe(path, false, true, &probe, &ignored))
 		return 0;
-	if (probe->state & COW_IS_FROZEN)
+	if (probe->state & COW_IS_PROTECTED)
+		ret = moo_fail(err, -EROFS,
+			       "%s: protected; choose another name", path);
+	else if (probe->state & COW_IS_FROZEN)
 		ret = moo_fail(err, -EBUSY,
 			       "%s: frozen, %s builds on it; choose another name",
 			       path, probe->successor);
+	else
+		ret = moo_dependents_refuse(&probe->env, path, probe->fd, NULL,
+					    "choose another name", err);
 	moo_probe_end(probe);
 	return ret;
 }
@@ -62,7 +68,7 @@ static int lock_old(struct moo_output *out, struct cow_error *err)
 	if (ret)
 		return moo_fail(err, -EBUSY,
 				"%s: in use; choose another name", out->path);
-	return refuse_frozen(out->path, err);
+	return refuse_needed(out->path, err);
 }
 
 /* An output that is a layer of its own source would destroy it. */

@@ -70,7 +70,8 @@ static int probe_v4(struct moo_probe *p, struct cow_error *err)
 		.birth_sec = v4->self.birth_sec,
 		.birth_nsec = v4->self.birth_nsec,
 	};
-	take_state(p, v4->state, &p->record.self, p->record.successor);
+	take_state(p, v4->state | (cow_v4_protected(v4) ? COW_IS_PROTECTED : 0),
+		   &p->record.self, p->record.successor);
 	return 0;
 }
 

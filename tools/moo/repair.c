@@ -102,6 +102,8 @@ static const char *refusal(const struct check *check)
 {
 	const struct cow_header *hdr = &check->probe->hdr;
 
+	if (check->probe->state & COW_IS_PROTECTED)
+		return "it is protected; lift that with moo protect --off";
 	if (check->lasting)
 		return "not all of it can be repaired, so nothing was; restore it from a copy";
 	if (hdr->format != COW_V4)

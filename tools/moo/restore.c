@@ -128,7 +128,7 @@ static int take_record(struct restore *res)
 		return ret;
 	res->text.recorded = true;
 	ret = take_fields(res, moo_text_fields(COW_RAW));
-	if (ret || !(res->text.record.state & ~COW_STATES))
+	if (ret || !(res->text.record.state & ~COW_RECORD_STATES))
 		return ret;
 	return moo_lines_bad(&res->lines, res->err,
 			     "the record above has a state that does not exist");

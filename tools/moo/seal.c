@@ -34,47 +34,6 @@ struct work {
 	struct moo_seal_out out;
 };
 
-/* ---- the file ---------------------------------------------------------- */
-
-/* Who reads it has a shared lock, too; whoever writes it, another. */
-static int lock_file(const struct moo_hold *hold, struct cow_error *err)
-{
-	const struct io_ops *io = hold->env.io;
-	int ret;
-
-	ret = io->lock(hold->env.ctx, hold->fd, IO_SHARED);
-	if (ret == -EAGAIN)
-		return moo_fail(err, -EBUSY,
-				"%s: in use by a running machine or tool that writes it; take a snapshot and seal this layer then",
-				hold->name);
-	if (!ret)
-		ret = io->lock(hold->env.ctx, hold->fd, IO_SEAL);
-	if (ret == -EAGAIN)
-		return moo_fail(err, -EBUSY,
-				"%s: somebody else is about to seal it",
-				hold->name);
-	if (ret)
-		return moo_fail(err, ret, "%s: can not be locked: %s",
-				hold->name, strerror(-ret));
-	return 0;
-}
-
-static int open_file(struct moo_hold *hold, const char *name,
-		     struct cow_error *err)
-{
-	int ret;
-
-	*hold = (struct moo_hold){ .name = name };
-	moo_host(&hold->env);
-	hold->fd = hold->env.io->open(hold->env.ctx, name, IO_OPEN_WRITE);
-	if (hold->fd < 0)
-		return moo_fail(err, hold->fd,
-				"%s: can not be opened for writing: %s", name,
-				strerror(-hold->fd));
-	ret = lock_file(hold, err);
-	return ret ? ret : moo_hold_again(hold, err);
-}
-
 /* ---- may it be? -------------------------------------------------------- */
 
 static int refuse(const struct moo_probe *p, struct cow_error *err)
@@ -91,7 +50,7 @@ static int refuse(const struct moo_probe *p, struct cow_error *err)
 		return moo_fail(err, -EINVAL,
 				"%s: the header of %s, which holds the data; make V4 of that, with moo convert -V 4",
 				p->name, p->hdr.parent);
-	return moo_hold_writable(p, true, err);
+	return moo_hold_markable(p, true, err);
 }
 
 /* Of an index with faults nobody knows which data is right. */
@@ -223,7 +182,7 @@ static int seal_file(const char *name, struct cow_error *err)
 	struct moo_hold hold;
 	int ret;
 
-	ret = open_file(&hold, name, err);
+	ret = moo_hold_beside(&hold, name, false, err);
 	if (!ret)
 		ret = refuse(hold.probe, err);
 	if (!ret)

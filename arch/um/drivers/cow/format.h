@@ -165,9 +165,11 @@ _Static_assert(offsetof(struct cow_disk_v4, seal) == 264, "seal at 264");
 #define COW_IS_DRAINING		4u	/* being emptied into its parent */
 #define COW_IS_DRAINED		8u	/* empty: a name for its parent */
 #define COW_IS_SNAPSHOT		16u	/* made by snapshot: parent is its own */
+#define COW_IS_PROTECTED	32u	/* never written: records only */
 #define COW_IS_PAUSED		64u	/* its merge waits for a word */
 #define COW_IS_PARTIAL		128u	/* part of it is in its parent */
-#define COW_STATES		(31u | COW_IS_PAUSED | COW_IS_PARTIAL)
+#define COW_STATES		(31u | COW_IS_PAUSED | COW_IS_PARTIAL) /* of a header */
+#define COW_RECORD_STATES	(COW_STATES | COW_IS_PROTECTED)
 
 /* cow_disk_v4.parent_format */
 #define COW_PARENT_NONE		0u
@@ -177,7 +179,8 @@ _Static_assert(offsetof(struct cow_disk_v4, seal) == 264, "seal at 264");
 
 /* cow_disk_v4.ro_compatible */
 #define COW_RO_SEALED		1u	/* there are checksums of its data */
-#define COW_RO_KNOWN		1u
+#define COW_RO_PROTECTED	2u	/* never written */
+#define COW_RO_KNOWN		3u
 
 /*
  * Index page: header of 64 bytes, then entries. Pages of the list of free blocks
@@ -358,6 +361,11 @@ static inline bool cow_v4_foreign(const struct cow_disk_v4 *v4)
 static inline bool cow_v4_sealed(const struct cow_disk_v4 *v4)
 {
 	return v4->ro_compatible & COW_RO_SEALED;
+}
+
+static inline bool cow_v4_protected(const struct cow_disk_v4 *v4)
+{
+	return v4->ro_compatible & COW_RO_PROTECTED;
 }
 
 /* What is written next has no seal. */

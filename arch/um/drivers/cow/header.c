@@ -710,7 +710,7 @@ static int check_record(const struct cow_disk_record *disk, const char *name,
 		return -EINVAL;
 	if (strnlen(name, name_len) != name_len)
 		return -EINVAL;
-	if (cow_be32(disk->state) & ~COW_STATES)
+	if (cow_be32(disk->state) & ~COW_RECORD_STATES)
 		return -EINVAL;
 	if (cow_be32(disk->self.birth_nsec) >= NSEC_PER_SEC)
 		return -EINVAL;

@@ -270,6 +270,8 @@ static void record_of_v4(struct layer *layer)
 	const struct cow_disk_v4 *v4 = &layer->hdr.v4;
 
 	layer->record.state = v4->state;
+	if (cow_v4_protected(v4))
+		layer->record.state |= COW_IS_PROTECTED;
 	layer->record.self.dev = v4->self.dev;
 	layer->record.self.ino = v4->self.ino;
 	layer->record.self.birth_sec = v4->self.birth_sec;
@@ -432,6 +434,44 @@ int cow_layer_renew(struct layer *layer, struct cow_error *err)
 	v4->sealed = now.sealed;
 	v4->seal_content = now.seal_content;
 	return 0;
+}
+
+/* Somebody may have protected it while we had it only to read. */
+static int load_protection(struct layer *layer)
+{
+	const struct cow_env *env = &layer->chain->env;
+	struct cow_record *rec;
+	int ret;
+
+	layer->record.state &= ~COW_IS_PROTECTED;
+	if (layer->hdr.format == COW_V4) {
+		if (cow_v4_protected(&layer->hdr.v4))
+			layer->record.state |= COW_IS_PROTECTED;
+		return 0;
+	}
+	rec = env->alloc(sizeof(*rec));
+	if (!rec)
+		return -ENOMEM;
+	ret = cow_record_load(env, layer->fd, layer->path, rec);
+	if (!ret)
+		layer->record.state |= rec->state & COW_IS_PROTECTED;
+	env->free(rec, sizeof(*rec));
+	return ret == -ENODATA ? 0 : ret;
+}
+
+int cow_layer_refuse_protected(struct layer *layer, struct cow_error *err)
+{
+	int ret = load_protection(layer);
+
+	if (ret)
+		return cow_fail(err, ret,
+				"%s: its state record (attribute user.moo) can not be read: %s",
+				layer->path, cow_reason(ret));
+	if (!(layer->record.state & COW_IS_PROTECTED))
+		return 0;
+	return cow_fail(err, -EROFS,
+			"%s: it is protected, so nothing is merged into it; lift that with moo protect --off, or merge into a new file",
+			layer->path);
 }
 
 int cow_layer_open(struct chain *chain, const char *path,

@@ -48,6 +48,12 @@ int cow_layer_claim(struct layer *layer, unsigned int patience_ms,
 int cow_layer_renew(struct layer *layer, struct cow_error *err);
 
 /*
+ * Refuse a layer that nobody may write, as it is by now. To be called behind
+ * cow_layer_renew().
+ */
+int cow_layer_refuse_protected(struct layer *layer, struct cow_error *err);
+
+/*
  * Let the data go past the host's cache, if layout and host allow it; if not,
  * that is told, and is no failure. All layers of a chain that nobody uses yet.
  */

@@ -783,11 +783,15 @@ static int claim_written(struct layer *layer, struct cow_error *err)
 
 	if (ret)
 		return ret;
-	ret = cow_layer_writable(layer);
-	if (ret) {
-		cow_fail(err, ret, "%s: %s", layer->path, cow_reason(ret));
-		release_layer(layer);
+	ret = cow_layer_refuse_protected(layer, err);
+	if (!ret) {
+		ret = cow_layer_writable(layer);
+		if (ret)
+			cow_fail(err, ret, "%s: %s", layer->path,
+				 cow_reason(ret));
 	}
+	if (ret)
+		release_layer(layer);
 	return ret;
 }
 

@@ -508,7 +508,7 @@ static int take_top(struct opening *open, struct layer *layer)
 	if (!ret && layer->thawed)
 		thaw(layer);
 	if (!ret && (state ^ layer->record.state) &
-		    (COW_IS_FROZEN | COW_IS_DRAINED))
+		    (COW_IS_FROZEN | COW_IS_DRAINED | COW_IS_PROTECTED))
 		ret = cow_fail(open->err, -EAGAIN,
 			       "%s: it changed while it was opened; try again",
 			       layer->path);
@@ -536,6 +536,11 @@ static int open_top(struct opening *open)
 		ret = cow_fail(open->err, -EROFS,
 			       "%s: it is frozen by a snapshot, %s is built on it; write a copy of it instead",
 			       layer->path, layer->record.successor);
+	if (!ret && open->write && layer->record.state & COW_IS_PROTECTED) {
+		say(open, "%s is opened read-only: %s", layer->path,
+		    "it is protected; lift that with moo protect --off");
+		open->write = false;
+	}
 	if (!ret && open->write && cow_v4_foreign(&layer->hdr.v4)) {
 		say(open, "%s is opened read-only: %s", layer->path,
 		    "it has features that only a later version may write");
