@@ -9,6 +9,7 @@
 #	v4.pl FILE set FIELD VALUE	change it
 #	v4.pl FILE entry N		print entry N of the leaf
 #	v4.pl FILE entry N VALUE	change it
+#	v4.pl FILE freeze SUCCESSOR	it is frozen, and that one its successor
 #	v4.pl FILE record SUCCESSOR	print a state record: FILE is frozen
 use strict;
 use warnings;
@@ -86,6 +87,14 @@ if ($verb eq 'get') {
 	my $value = pack($type, $args[1]);
 
 	substr($slot[$now], $at, length($value)) = $value;
+	put($now * 4096, seal($slot[$now], 8));
+} elsif ($verb eq 'freeze') {
+	my @st = stat($file) or die "$file: $!\n";
+
+	substr($slot[$now], 116, 4) = pack('N', 2 | unpack('x116 N', $slot[$now]));
+	substr($slot[$now], 192, 48) = pack('N4 Q>3 N2', 0, length($args[0]),
+		crc32c($args[0]), 0, @st[0, 1], 0, 0, 0);
+	put(4 * 4096, $args[0]);
 	put($now * 4096, seal($slot[$now], 8));
 } elsif ($verb eq 'entry') {
 	my $root = number($slot[$now], 'root') * 4096;

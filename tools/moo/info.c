@@ -5,6 +5,7 @@
  * Duty: what the header and the state of a file say, for people or in the JSON
  * of qemu-img info. A single file is shown without its parent being opened.
  */
+#include "children.h"
 #include "json.h"
 #include "moo.h"
 
@@ -193,6 +194,15 @@ static void text_state(const struct moo_probe *p)
 		puts("state: read-only, its last bits lie on data; moo convert mends that");
 }
 
+/* A list that can not be read is in nobody's way here. */
+static void text_children(const struct moo_probe *p)
+{
+	char names[COW_DEPENDENTS_LEN];
+
+	if (cow_dependents(&p->env, p->fd, NULL, names) > 0)
+		printf("known to be built on it: %s\n", names);
+}
+
 static void show_text(const struct moo_probe *p, uint64_t owned)
 {
 	char text[UUID_TEXT];
@@ -208,6 +218,7 @@ static void show_text(const struct moo_probe *p, uint64_t owned)
 		printf("backing file format: %s\n", parent_format(p));
 	}
 	text_state(p);
+	text_children(p);
 	if (p->hdr.format != COW_V4)
 		return;
 	if (p->hdr.v4.sectorsize != COW_SECTOR_SIZE)

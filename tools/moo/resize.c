@@ -16,6 +16,8 @@
 
 static const struct moo_use uses[] = {
 	{ MOO_OPT_SHRINK, "the disk may become smaller, and lose what lies behind" },
+	{ MOO_OPT_FORCE, "although other files are built on FILE, which are then\n"
+			 "refused" },
 	{ MOO_OPT_RAW, "FILE is raw data, whatever it begins with" },
 };
 
@@ -155,6 +157,16 @@ static int refuse_kind(const struct moo_probe *p, struct cow_error *err)
 	return moo_hold_writable(p, false, err);
 }
 
+/* A V4 layer that grows is to its children what it was. */
+static int refuse_children(const struct moo_probe *p, bool grows, bool force,
+			   struct cow_error *err)
+{
+	if (force || (grows && p->hdr.format == COW_V4))
+		return 0;
+	return moo_dependents_refuse(&p->env, p->name, p->fd, NULL,
+				     "give -f if that may be spoilt", err);
+}
+
 static int resize_held(struct moo_hold *hold, const struct moo_args *args,
 		       struct cow_error *err)
 {
@@ -178,6 +190,9 @@ static int resize_held(struct moo_hold *hold, const struct moo_args *args,
 				"%s: has %llu bytes, and would lose what lies behind %llu; give --shrink if that is meant",
 				p->name, (unsigned long long)old,
 				(unsigned long long)size);
+	ret = refuse_children(p, size > old, args->force, err);
+	if (ret)
+		return ret;
 	if (p->hdr.format == COW_RAW)
 		return resize_raw(hold, size, err);
 	if (p->hdr.v4.kind == COW_KIND_DISK)
@@ -200,7 +215,7 @@ static int run(const struct moo_args *args)
 
 const struct moo_verb moo_resize = {
 	.name = "resize",
-	.synopsis = "[--shrink] [--raw] FILE [+|-]SIZE",
+	.synopsis = "[--shrink] [-f] [--raw] FILE [+|-]SIZE",
 	.brief = "make a disk larger or smaller",
 	.text = "Give the disk FILE, raw or V4, SIZE bytes, or so many more or less. SIZE may end\n"
 		"with K, M, G, T.",
