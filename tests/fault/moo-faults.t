@@ -265,6 +265,43 @@ sub sealed_or_not {
 	};
 }
 
+# FILE was dropped: it reads as PARENT, which nothing keeps from being written.
+sub dropped {
+	my ($file, $parent, $data) = @_;
+
+	return sub {
+		my (undef, $out) = run(undef, 'info', $parent);
+
+		return "$parent is frozen" if $out =~ /^state: frozen/m;
+		return flat($file) eq $data ? undef : 'it was not dropped';
+	};
+}
+
+# Before the verb: PARENT is frozen, and FILE its successor.
+sub frozen {
+	my ($parent, $file) = @_;
+
+	return sub {
+		my $v4 = "$FindBin::Bin/../fast/v4.pl";
+
+		system("perl '$v4' $parent record '$dir/w/$file' >$parent.moo")
+			and die "$v4 failed\n";
+	};
+}
+
+# FILE has the mark, or not.
+sub marked {
+	my ($file, $data, $must) = @_;
+
+	return sub {
+		my (undef, $out) = run(undef, 'info', $file);
+
+		return 'it is not marked'
+			if $must && $out !~ /^protected: yes$/m;
+		return flat($file) eq $data ? undef : 'it reads otherwise';
+	};
+}
+
 # A verb that looks: an error, or the right answer.
 sub looks {
 	my (@words) = @_;
@@ -284,7 +321,7 @@ sub looks {
 	};
 }
 
-# [words, check after a fault, check after it is done again]
+# [words, check after a fault, check after it is done again, what comes before]
 my @verbs = (
 	['create -V 3', [qw(create -V 3 out base)], makes(cow_out($base))],
 	['create -V 4', [qw(create -V 4 out v3.cow)], makes(cow_out($image))],
@@ -337,6 +374,16 @@ my @verbs = (
 	 sealed_or_not('sealed.cow', $image2), on('sealed.cow', 'base')],
 	['check --data', [qw(check --data sealed.cow)],
 	 looks(qw(check --data sealed.cow))],
+	['rollback in-place, V3', [qw(rollback --discard v3.cow)],
+	 either('v3.cow', $image, $base), dropped('v3.cow', 'base', $base),
+	 frozen('base', 'v3.cow')],
+	['rollback in-place, V4', [qw(rollback --discard v4.cow)],
+	 either('v4.cow', $image2, $image),
+	 dropped('v4.cow', 'v3.cow', $image), frozen('v3.cow', 'v4.cow')],
+	['protect in-place, V4', [qw(protect v4.cow)],
+	 marked('v4.cow', $image2), marked('v4.cow', $image2, 1)],
+	['protect in-place, raw', [qw(protect base)],
+	 marked('base', $base), marked('base', $base, 1)],
 );
 
 # ---- the loop --------------------------------------------------------------
@@ -349,6 +396,7 @@ sub prepare {
 
 	put_back($verb->[0] =~ /in-place/);
 	spew('out', 'old') if $verb->[0] =~ / -f/;
+	$verb->[4]->() if $verb->[4];
 }
 
 # One line that says what is wrong.

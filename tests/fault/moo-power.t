@@ -7,7 +7,9 @@
 # each one kept, and random choices. In each state what stood there before is as
 # it was, and what is new is missing or whole; what is changed in place reads as
 # before or as it is to read. Where moo lets the engine merge there is nothing
-# here: that is what tests/crash is about.
+# here: that is what tests/crash is about. Extended attributes are kept from moo:
+# each is set by one call that hardens it, and the files that take their place
+# are worse.
 #
 # POWER="verb, state N" plays one again and leaves the files; SEED=n.
 
@@ -43,6 +45,16 @@ use constant PIECE => 512;
 
 sub moo {
 	my $status = system("'$moo' @_ >'$dir/out' 2>'$dir/err'");
+	return $status >> 8;
+}
+
+my $bare = 'fsetxattr,fgetxattr,fremovexattr';
+my $strace = "strace -e inject=$bare:error=EOPNOTSUPP";
+
+# The same without attributes.
+sub bare {
+	my $status = system("$strace -e trace=$bare -o '$dir/bare' '$moo' @_ " .
+			    ">'$dir/out' 2>'$dir/err'");
 	return $status >> 8;
 }
 
@@ -286,7 +298,7 @@ sub verb {
 	my %before = map { $_ => slurp($_) } names();
 	my ($wrong, $changes, %seen) = ('', 0);
 
-	system("strace -xx -s 1000000 -o '$dir/trace' '$moo' $words " .
+	system("$strace -xx -s 1000000 -o '$dir/trace' '$moo' $words " .
 	       ">'$dir/out' 2>'$dir/err'");
 	my $status = $? >> 8;
 	my %after = map { $_ => slurp($_) } names();
@@ -296,6 +308,8 @@ sub verb {
 	open my $in, '<', "$dir/trace" or die "trace: $!\n";
 	while (my $line = <$in>) {
 		next if $line =~ / = -1 E/;
+		# Short ones are filled up.
+		$line =~ s/\) +=/) =/;
 		$changes += my $change = seen($line);
 		$wrong ||= power_fails($verb, \%seen, $right) if $change;
 	}
@@ -487,6 +501,92 @@ verb('resize in place', 'resize out 20480',
 verb('resize --shrink in place', 'resize --shrink out 4096',
      reads('out', "\0" x 20480, "\0" x 4096));
 unlink 'out', 'image', 'other';
+
+# ---- roll back ---------------------------------------------------------------
+
+# The top reads as it did until it is dropped, and as its parent from then on;
+# the parent is what it was; and the same command does what is left. On its way to
+# be deleted a V3 file loses its record first, and is then refused.
+sub rolled_back {
+	my ($low, $top, $words) = @_;
+
+	return sub {
+		my ($state) = @_;
+		my ($is_gone, $content) = (!-e 'out');
+
+		return 'out is gone too early'
+			if $is_gone && $words !~ /--delete/;
+		for my $again (0, 1) {
+			return "low can not be read: " . slurp("$dir/err")
+				if bare('convert -f -V 0 low ../content');
+			return 'low has changed'
+				if slurp('../content') ne $low;
+			last if !-e 'out';
+			last if $words =~ /--delete/ && !-e 'out.moo' &&
+				!-e 'low.moo' && slurp('out') =~ /\A.{8}\0{4}/s;
+			return "out can not be read: " . slurp("$dir/err")
+				if bare('convert -f -V 0 out ../content');
+			$content = slurp('../content');
+			return 'out is wrong' if $content ne $low &&
+				($again || $content ne $top);
+			return "not again: " . slurp("$dir/err")
+				if !$again && bare($words);
+		}
+		return bare('info low') || slurp("$dir/out") =~ /frozen/ ?
+			'low is frozen' : '';
+	};
+}
+
+# low, frozen, and out, which is its successor; what each reads as
+sub freeze {
+	my ($version) = @_;
+	my $v4 = "perl '$FindBin::Bin/../fast/v4.pl'";
+	my $low = noise('low', 37);
+	my $top = $low;
+
+	substr($top, 5 * PIECE, 9 * PIECE) = noise('top', 9);
+	unlink 'low', 'out', 'low.moo';
+	spew('low', $low);
+	if ($version == 4) {
+		set_out('convert -V 4 -b base low out');
+		rename 'out', 'low' or die "low: $!\n";
+	}
+	spew('image', $top);
+	set_out("convert -V $version -b low image out");
+	unlink 'image';
+	system($version == 4 ? "$v4 low freeze $dir/w/out" :
+	       "$v4 low record $dir/w/out >low.moo") == 0 or die "low\n";
+	return ($low, $top);
+}
+
+for my $version (3, 4) {
+	for my $words ('rollback --discard out',
+		       'rollback --discard --delete out') {
+		my ($low, $top) = freeze($version);
+
+		verb("$words, V$version", $words,
+		     rolled_back($low, $top, $words));
+	}
+}
+unlink 'low', 'out', 'low.moo';
+
+# A mark is there or not.
+sub marked_or_not {
+	my ($content) = @_;
+
+	return sub {
+		return 'the layer can not be read' if bare('info v4.cow');
+		return 'low can not be read' if bare('info low');
+		return 'low is wrong' if slurp('low') ne $content;
+		return 'the layer is not sound' if bare('check v4.cow');
+		return '';
+	};
+}
+
+spew('low', $base);
+verb('protect', 'protect v4.cow low', marked_or_not($base));
+verb('protect --off', 'protect --off v4.cow low', marked_or_not($base));
+unlink 'low', 'low.moo';
 cmp_ok($states, '>', 100, "$states states");
 done_testing();
 chdir '/';

@@ -38,16 +38,20 @@ struct rollback {
 
 /* ---- may it be? -------------------------------------------------------- */
 
-/* Is @top what the parent says that takes its writes? */
-static bool is_successor(const struct moo_probe *parent,
-			 const struct moo_probe *top)
+/* Is @top what the parent says that takes its writes? 1, 0, or an error. */
+static int is_successor(const struct moo_probe *parent,
+			const struct moo_probe *top)
 {
 	const struct cow_env *env = &parent->env;
 	struct io_stat st;
+	int ret;
 
-	return parent->state & COW_IS_FROZEN &&
-	       !env->io->lookup(env->ctx, parent->successor, &st) &&
-	       moo_same_file(&st.id, &top->st.id);
+	if (!(parent->state & COW_IS_FROZEN))
+		return 0;
+	ret = env->io->lookup(env->ctx, parent->successor, &st);
+	if (ret == -ENOENT || ret == -ENOTDIR)
+		return 0;
+	return ret ? ret : moo_same_file(&st.id, &top->st.id);
 }
 
 static int refuse_layer(const struct moo_probe *top, struct cow_error *err)
@@ -98,9 +102,12 @@ static int refuse(const struct rollback *back, const struct moo_args *args,
 {
 	const struct moo_probe *top = back->top.probe;
 	const struct moo_probe *parent = back->parent.probe;
-	int ret;
+	int ret = is_successor(parent, top);
 
-	if (!is_successor(parent, top))
+	if (ret < 0)
+		return moo_fail(err, ret, "%s: %s", parent->successor,
+				strerror(-ret));
+	if (!ret)
 		return moo_fail(err, -EINVAL,
 				"%s: is not what a snapshot put over %s; delete it if it is not wanted",
 				top->name, parent->path);
@@ -274,11 +281,11 @@ static int roll_back(const struct rollback *back, const struct moo_args *args,
 
 	if (ret)
 		return failed(top, ret, err);
-	if (is_successor(parent->probe, top->probe)) {
+	ret = is_successor(parent->probe, top->probe);
+	if (ret > 0)
 		ret = thaw(parent);
-		if (ret)
-			return failed(parent, ret, err);
-	}
+	if (ret)
+		return failed(parent, ret, err);
 	ret = args->remove ? delete(top) : empty(top);
 	return ret ? failed(top, ret, err) : 0;
 }
