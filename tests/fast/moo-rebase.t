@@ -115,7 +115,9 @@ holds "and is sound" test "$status" -eq 0 -o "$status" -eq 3
 
 # A parent of V4 is known by its generation, one in between may be frozen.
 cp kept.cow top.cow
-moo rebase -b new d.cow
+refused 1 "d.cow: .*-f.*/top.cow" "a layer that others are built on" \
+	moo rebase -b new d.cow
+moo rebase -f -b new d.cow
 fails "a parent that was written" reads top.cow img2
 holds "is adopted" moo adopt top.cow
 holds "and reads right" reads top.cow img2

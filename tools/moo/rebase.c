@@ -24,7 +24,7 @@ static const struct moo_use uses[] = {
 	{ MOO_OPT_UNSAFE, "change the name alone, and compare nothing: the parent\n"
 			  "was moved, or its old content is not wanted" },
 	{ MOO_OPT_FORCE, "with -u: although TOP is frozen; also, the new parent\n"
-			 "may be smaller than TOP" },
+			 "may be smaller than TOP, and others may be built on TOP" },
 	{ MOO_OPT_RAW, "the new parent is raw data, whatever it begins with" },
 };
 
@@ -178,6 +178,10 @@ static int look_before(struct before *before, struct moo_chain *parent,
 	if (ret)
 		return ret;
 	ret = moo_relink_refuse(top, parent, args->force, err);
+	if (!ret && !args->force)
+		ret = moo_dependents_refuse(&top->env, top->name, top->fd,
+					    NULL, "give -f if that may be spoilt",
+					    err);
 	before->id = top->st.id;
 	before->hdr = top->hdr;
 	moo_probe_end(top);
