@@ -304,7 +304,8 @@ static void check_fields(struct check *check)
 {
 	const struct cow_disk_v4 *v4 = &check->probe->hdr.v4;
 	const uint32_t layer = COW_IS_PROVISIONAL | COW_IS_DRAINING |
-			       COW_IS_DRAINED | COW_IS_SNAPSHOT;
+			       COW_IS_DRAINED | COW_IS_SNAPSHOT |
+			       COW_IS_PAUSED | COW_IS_PARTIAL;
 
 	if (v4->kind != COW_KIND_COW && v4->state & layer)
 		check_found(check, CHECK_LASTS,
@@ -312,7 +313,9 @@ static void check_fields(struct check *check)
 	if (v4->kind == COW_KIND_HEADER && (v4->root || v4->owned))
 		check_found(check, CHECK_LASTS,
 			    "is the header of an image, yet has data");
-	if (v4->state & COW_IS_DRAINED && v4->owned)
+	/* Until a fold is over the layer keeps what its parent has, too. */
+	if (v4->state & COW_IS_DRAINED && !(v4->state & COW_IS_DRAINING) &&
+	    v4->owned)
 		check_found(check, CHECK_LASTS,
 			    "was merged into its parent, yet has data");
 	if (v4->successor.len && !(v4->state & COW_IS_FROZEN))

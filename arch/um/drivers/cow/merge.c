@@ -208,6 +208,9 @@ int cow_merge_empty(struct merge *merge)
 
 	top->hdr.v4.successor.len = 0;
 	memset(&top->hdr.v4.self, 0, sizeof(top->hdr.v4.self));
+	top->hdr.v4.root = 0;
+	top->owned = 0;
+	top->staged = 0;
 	merge->record.successor[0] = '\0';
 	return cow_merge_state(merge, (top->record.state & COW_IS_SNAPSHOT) |
 				      COW_IS_DRAINED);
