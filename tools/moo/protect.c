@@ -113,9 +113,9 @@ const struct moo_verb moo_protect = {
 	.synopsis = "[--raw] FILE...\n"
 		    "--off [--raw] FILE...",
 	.brief = "let nobody write a file, nor merge into it",
-	.text = "Mark FILE, raw or COW, so that nothing is merged into it, neither by moo nor by a\n"
-		"running machine, whatever is forced; nor is it written in any other way. Layers\n"
-		"can be put over it. Machines may read FILE meanwhile.",
+	.text = "Mark FILE, raw or COW, so that nothing is merged into it, neither by moo nor\n"
+		"by a running machine, whatever is forced; nor is it written in any other way.\n"
+		"Layers can be put over it. Machines may read FILE meanwhile.",
 	.uses = uses,
 	.nuses = ARRAY_SIZE(uses),
 	.min = 1,
