@@ -107,19 +107,25 @@ static bool is_gone(int error)
 	return error == -ENOENT || error == -ENOTDIR;
 }
 
-static struct inquiry *inquiry_new(const struct cow_env *env, int fd)
+static int inquiry_begin(const struct cow_env *env, int fd,
+			 struct inquiry **inq)
 {
-	struct inquiry *inq = env->alloc(sizeof(*inq));
+	struct inquiry *new = env->alloc(sizeof(*new));
+	int ret;
 
-	if (!inq)
-		return NULL;
-	inq->chain.env = *env;
-	if (!env->io->stat(env->ctx, fd, &inq->st)) {
-		inq->parent = inq->st.id;
-		return inq;
-	}
-	env->free(inq, sizeof(*inq));
-	return NULL;
+	*inq = new;
+	if (!new)
+		return -ENOMEM;
+	new->chain.env = *env;
+	ret = env->io->stat(env->ctx, fd, &new->st);
+	new->parent = new->st.id;
+	return ret;
+}
+
+static void inquiry_end(const struct cow_env *env, struct inquiry *inq)
+{
+	if (inq)
+		env->free(inq, sizeof(*inq));
 }
 
 /* What the child's own header says. */
@@ -199,27 +205,35 @@ static int store(const struct cow_env *env, int fd, struct list *old,
 	return list_store(env, fd, new);
 }
 
+/* A list that is damaged had names that nobody knows. */
+static int load_any(const struct cow_env *env, int fd, struct list *list)
+{
+	int ret = list_load(env, fd, list);
+
+	if (ret != -EBADMSG)
+		return ret;
+	list_empty(list);
+	list->flags = COW_CHILDREN_MORE;
+	return 0;
+}
+
 static int add(const struct cow_env *env, int fd, const char *child)
 {
 	struct list *old = env->alloc(sizeof(*old));
 	struct list *new = env->alloc(sizeof(*new));
-	struct inquiry *inq = inquiry_new(env, fd);
-	int ret = -ENOMEM;
+	struct inquiry *inq;
+	int ret;
 
-	if (old && new && inq) {
-		ret = list_load(env, fd, old);
-		if (ret == -EBADMSG) {
-			list_empty(old);
-			old->flags = COW_CHILDREN_MORE;
-			ret = 0;
-		}
-	}
+	ret = inquiry_begin(env, fd, &inq);
+	if (!old || !new)
+		ret = -ENOMEM;
+	if (!ret)
+		ret = load_any(env, fd, old);
 	if (!ret) {
 		renew(inq, old, new, child);
 		ret = store(env, fd, old, new, child);
 	}
-	if (inq)
-		env->free(inq, sizeof(*inq));
+	inquiry_end(env, inq);
 	if (new)
 		env->free(new, sizeof(*new));
 	if (old)
@@ -336,16 +350,18 @@ int cow_dependents(const struct cow_env *env, int fd,
 		   const struct io_id *except, char names[COW_DEPENDENTS_LEN])
 {
 	struct list *list = env->alloc(sizeof(*list));
-	struct inquiry *inq = inquiry_new(env, fd);
-	int ret = -ENOMEM;
+	struct inquiry *inq;
+	int ret;
 
 	names[0] = 0;
-	if (list && inq)
+	ret = inquiry_begin(env, fd, &inq);
+	if (!list)
+		ret = -ENOMEM;
+	if (!ret)
 		ret = list_load(env, fd, list);
 	if (!ret)
 		ret = count(inq, list, except, names);
-	if (inq)
-		env->free(inq, sizeof(*inq));
+	inquiry_end(env, inq);
 	if (list)
 		env->free(list, sizeof(*list));
 	return ret;
