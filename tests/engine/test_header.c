@@ -1176,6 +1176,83 @@ static void test_record_cases(void)
 	is(parse_record(buf, len, &back), -EINVAL, "record: NUL in the name");
 }
 
+/* In memory that ends where the list does. */
+static int parse_list(const void *buf, size_t len, uint32_t *flags)
+{
+	uint8_t *copy = malloc(len ? len : 1);
+	int ret;
+
+	memcpy(copy, buf, len);
+	ret = cow_children_parse(copy, len, flags);
+	free(copy);
+	return ret;
+}
+
+/* The list with these @len bytes of names, its checksum right. */
+static int list_of(const char *names, size_t len, uint32_t set)
+{
+	static uint8_t buf[COW_CHILDREN_NAMES * 3 + COW_PATH_MAX + 64];
+	const size_t head = sizeof(struct cow_disk_children);
+	uint32_t flags = ~0u;
+	int ret;
+
+	memcpy(buf + head, names, len);
+	cow_children_seal(buf, head + len, set);
+	ret = parse_list(buf, head + len, &flags);
+	return ret ? ret : flags != set;
+}
+
+#define LIST_OF(names, flags)	list_of(names, sizeof(names) - 1, flags)
+
+static void test_list_cases(void)
+{
+	static char longest[COW_PATH_MAX + 2];
+	static char many[COW_CHILDREN_NAMES * 3 + 3];
+	size_t i;
+
+	is(LIST_OF("", 0), 0, "list: no names");
+	is(LIST_OF("/a\0", 0), 0, "list: one");
+	is(LIST_OF("/a\0/b/c\0", COW_CHILDREN_MORE), 0, "list: two and more");
+	is(LIST_OF("/a\0", 2), -EINVAL, "list: an unknown flag");
+	is(LIST_OF("/a", 0), -EINVAL, "list: no NUL");
+	is(LIST_OF("/a\0/b", 0), -EINVAL, "list: no NUL at the end");
+	is(LIST_OF("a\0", 0), -EINVAL, "list: a relative name");
+	is(LIST_OF("\0", 0), -EINVAL, "list: an empty name");
+	is(LIST_OF("/a\0\0", 0), -EINVAL, "list: an empty name at the end");
+	memset(longest, '/', COW_PATH_MAX);
+	is(list_of(longest, COW_PATH_MAX + 1, 0), -EINVAL,
+	   "list: a name that is too long");
+	is(list_of(longest + 1, COW_PATH_MAX, 0), 0, "list: the longest name");
+	for (i = 0; i <= COW_CHILDREN_NAMES; i++)
+		memcpy(many + 3 * i, "/x", 3);
+	is(list_of(many, sizeof(many), 0), -EINVAL, "list: too many names");
+	is(list_of(many, sizeof(many) - 3, 0), 0, "list: as many as can be");
+}
+
+static void test_lists(void)
+{
+	static const char names[] = "/some/where/a.cow\0/b.cow";
+	uint8_t buf[sizeof(struct cow_disk_children) + sizeof(names)];
+	const size_t len = sizeof(buf);
+	unsigned int missed = 0;
+	size_t cut, bit;
+	uint32_t flags;
+
+	memcpy(buf + sizeof(struct cow_disk_children), names, sizeof(names));
+	cow_children_seal(buf, len, 0);
+	is(parse_list(buf, len, &flags), 0, "list: a round trip");
+	for (cut = 0; cut < len; cut++)
+		missed += !parse_list(buf, cut, &flags);
+	is(missed, 0, "list: cut at every byte");
+	for (bit = 0; bit < len * 8; bit++) {
+		buf[bit / 8] ^= 1u << bit % 8;
+		missed += !parse_list(buf, len, &flags);
+		buf[bit / 8] ^= 1u << bit % 8;
+	}
+	is(missed, 0, "list: each single flipped bit is noticed");
+	test_list_cases();
+}
+
 int main(void)
 {
 	seed = tap_seed();
@@ -1201,5 +1278,6 @@ int main(void)
 	test_pages();
 	test_records();
 	test_record_cases();
+	test_lists();
 	return plan_done();
 }

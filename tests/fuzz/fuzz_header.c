@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Fuzz target: the parsers of headers, slots and records. What one of them has
- * accepted, it accepts again when it was emitted.
+ * Fuzz target: the parsers of headers, slots, records and lists of children. What
+ * one of them has accepted, it accepts again when it was emitted.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +67,23 @@ static void one_record(const uint8_t *data, size_t len)
 	must(!strcmp(rec.successor, again.successor));
 }
 
+/* The names, which come from @data, are walked as children.c does it. */
+static void one_list(uint8_t *data, size_t len)
+{
+	size_t at = sizeof(struct cow_disk_children);
+	unsigned int names = 0;
+	uint32_t flags;
+
+	if (len < at)
+		return;
+	cow_children_seal(data, len, *data & COW_CHILDREN_MORE);
+	if (cow_children_parse(data, len, &flags))
+		return;
+	for (; at < len; at += strlen((char *)data + at) + 1, names++)
+		must(data[at] == '/');
+	must(at == len && names <= COW_CHILDREN_NAMES);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	uint8_t *copy = malloc(len + 1);
@@ -76,6 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	one_bitmap(copy, len);
 	one_record(copy, len);
 	one_slot(copy, len);
+	one_list(copy, len);
 	free(copy);
 	return 0;
 }
