@@ -269,6 +269,9 @@ int cow_children_add(const struct cow_env *env, int fd, const char *child)
 	ret = lock(env, fd);
 	if (!ret)
 		ret = add(env, fd, child);
+	/* Nobody merges into it meanwhile, unless somebody writes it anyway. */
+	if (!ret)
+		env->io->lock(env->ctx, fd, IO_SHARED);
 	if (!ret)
 		return fd;
 	env->io->close(env->ctx, fd);

@@ -693,24 +693,6 @@ static bool other_successor(const struct layer *layer,
 	       !(child && cow_same_file(&st.id, &child->st.id));
 }
 
-/*
- * The parent's content changes, and the layer is going to have none. Once it has
- * begun there is nothing left to be spared.
- */
-static int refuse_dependents(const struct layer *top, const struct layer *child,
-			     const struct cow_merge_args *args,
-			     struct cow_error *err)
-{
-	int ret;
-
-	if (args->force || is_merging(top))
-		return 0;
-	ret = cow_dependents_refuse(top->parent, &top->st.id, err);
-	if (ret)
-		return ret;
-	return cow_dependents_refuse(top, child ? &child->st.id : NULL, err);
-}
-
 /* Where the layer's name is to lead when it is one for its parent. */
 static int may_link(const struct layer *top, const struct layer *parent,
 		    const struct cow_merge_args *args, struct cow_error *err)
@@ -780,13 +762,27 @@ static int claim_layer(struct layer *layer, struct cow_error *err)
 	return ret;
 }
 
-static int claim_written(struct layer *layer, struct cow_error *err)
+/* Is there a reason to leave a layer alone that nobody else has open? */
+static int spare(const struct layer *layer, const struct layer *except,
+		 bool force, struct cow_error *err)
+{
+	int ret = cow_layer_refuse_protected(layer, err);
+
+	if (ret || force)
+		return ret;
+	return cow_dependents_refuse(layer, except ? &except->st.id : NULL,
+				     err);
+}
+
+/* It is ours alone, so that nobody builds on it, and writable. */
+static int claim_written(struct layer *layer, const struct layer *except,
+			 bool force, struct cow_error *err)
 {
 	int ret = claim_layer(layer, err);
 
 	if (ret)
 		return ret;
-	ret = cow_layer_refuse_protected(layer, err);
+	ret = spare(layer, except, force, err);
 	if (!ret) {
 		ret = cow_layer_writable(layer);
 		if (ret)
@@ -826,20 +822,26 @@ static void unclaim(struct merge *merge)
 	}
 }
 
-/* The layer last: being written, it has no seal any more. */
-static int claim(struct merge *merge, struct cow_error *err)
+/*
+ * The layer last: being written, it has no seal any more. Once a merge has begun
+ * there is nothing left to be spared.
+ */
+static int claim(struct merge *merge, bool force, struct cow_error *err)
 {
 	int ret = 0;
 
-	if (!kept(merge))
-		ret = claim_written(merge->parent, err);
+	force = force || is_merging(merge->top);
+	if (!merge->child && !kept(merge))
+		ret = spare(merge->top, NULL, force, err);
+	if (!ret && !kept(merge))
+		ret = claim_written(merge->parent, merge->top, force, err);
 	if (!ret && child_is_frozen(merge)) {
 		ret = claim_layer(merge->child, err);
 		if (ret && !kept(merge))
 			release_layer(merge->parent);
 	}
 	if (!ret && merge->child && !kept(merge)) {
-		ret = claim_written(merge->top, err);
+		ret = claim_written(merge->top, merge->child, force, err);
 		if (ret)
 			unclaim(merge);
 	}
@@ -937,9 +939,7 @@ int cow_merge_start(struct common_file *file, const struct cow_merge_args *args,
 	if (!ret)
 		ret = may_link(layer, layer->parent, args, err);
 	if (!ret)
-		ret = refuse_dependents(layer, merge->child, args, err);
-	if (!ret)
-		ret = claim(merge, err);
+		ret = claim(merge, args->force, err);
 	if (ret) {
 		merge_free(merge);
 		return ret;
