@@ -196,6 +196,7 @@ cp base img
 fill img 10 3 A
 fill img 20 1 B
 dd if=/dev/zero of=img bs=512 seek=40 count=4 conv=notrunc 2>/dev/null
+rm two.cow
 moo convert -f -V 4 -b base img one.cow
 moo dump one.cow >good
 while read -r regex change; do
