@@ -24,6 +24,8 @@
 #define PAGES		256u		/* 1 MiB */
 #define REQUEST		(PAGES << PAGE_SHIFT)
 #define SOME_WRITES	50u
+#define WIDE		SZ_256M		/* its bitmap has 16 pages */
+#define MIDDLE		(WIDE / 2 >> SECTOR_SHIFT)
 
 /**
  * struct bench - the device under test
@@ -412,6 +414,152 @@ static void snapshot_and_merge(struct kunit *test)
 	expect_zeros(test, SZ_1M);
 }
 
+/* ---- cases: held ------------------------------------------------------- */
+
+/**
+ * struct pending - a write that may have to wait
+ * @cut: the host's file, open, whose index is cut off
+ */
+struct pending {
+	struct bio *bio;
+	struct completion done;
+	int cut;
+};
+
+static void pending_done(struct bio *bio)
+{
+	complete(bio->bi_private);
+}
+
+/* One page in the middle, where nobody looks for partitions. */
+static void begin_write(struct bench *bench, struct pending *pending)
+{
+	struct bio *bio = bio_alloc(file_bdev(bench->file), 1, REQ_OP_WRITE,
+				    GFP_KERNEL);
+
+	init_completion(&pending->done);
+	bio->bi_iter.bi_sector = MIDDLE;
+	bio->bi_end_io = pending_done;
+	bio->bi_private = &pending->done;
+	__bio_add_page(bio, bench->page[0], PAGE_SIZE, 0);
+	pending->bio = bio;
+	submit_bio(bio);
+}
+
+static blk_status_t end_write(struct kunit *test, struct pending *pending)
+{
+	blk_status_t status;
+
+	KUNIT_ASSERT_NE(test, wait_for_completion_timeout(&pending->done,
+							  CONSOLE_PATIENCE),
+			0ul);
+	status = pending->bio->bi_status;
+	bio_put(pending->bio);
+	return status;
+}
+
+static void expect_held(struct kunit *test, const char *what)
+{
+	unsigned long end = jiffies + CONSOLE_PATIENCE;
+	struct bench *bench = test->priv;
+	struct console *console = bench->console;
+
+	do {
+		msleep(20);
+		console_ask(test, console, mconsole_snapshot, "snapshot " UNIT);
+	} while (!strstr(console->text, what) && time_before(jiffies, end));
+	KUNIT_ASSERT_NOT_NULL_MSG(test, strstr(console->text, what), "%s",
+				  console->text);
+}
+
+static void close_cut(void *arg)
+{
+	struct pending *pending = arg;
+
+	io_host_close(NULL, pending->cut);
+}
+
+/*
+ * A new delta of a wide disk, that ends before the bits which say what it owns
+ * in the middle: each write there meets EIO.
+ */
+static struct pending *configure_cut(struct kunit *test, const char *flags)
+{
+	struct pending *pending = kunit_kzalloc(test, sizeof(*pending),
+						GFP_KERNEL);
+	const char *wide = files_name(test, "wide");
+	const char *delta = files_name(test, "delta");
+	struct bench *bench = test->priv;
+
+	KUNIT_ASSERT_NOT_NULL(test, pending);
+	io_host_close(NULL, files_open(test, wide, WIDE));
+	snprintf(bench->buf, REQUEST, "%s,%s", delta, wide);
+	configure(test, flags, bench->buf);
+	open_device(test, BLK_OPEN_READ | BLK_OPEN_WRITE);
+	pending->cut = io_host_open(NULL, delta, IO_OPEN_WRITE);
+	KUNIT_ASSERT_GE(test, pending->cut, 0);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action(test, close_cut, pending));
+	KUNIT_ASSERT_EQ(test, 0, io_host_truncate(NULL, pending->cut, SZ_8K));
+	return pending;
+}
+
+static void ask_well(struct kunit *test, console_handler handler,
+		     const char *command, const char *answer)
+{
+	struct bench *bench = test->priv;
+	struct console *console = bench->console;
+
+	console_ask(test, console, handler, "%s " UNIT, command);
+	KUNIT_EXPECT_EQ(test, console->error, 0u);
+	KUNIT_EXPECT_STREQ(test, console->text, answer);
+}
+
+static void held_until_resumed(struct kunit *test)
+{
+	struct pending *pending = configure_cut(test, "W");
+	struct bench *bench = test->priv;
+
+	fill_pages(bench, 1, 6);
+	begin_write(bench, pending);
+	expect_held(test, "held: the host can not read or write, 1 request\n");
+	console_ask(test, bench->console, mconsole_remove, "remove " UNIT);
+	KUNIT_EXPECT_NOT_NULL(test, strstr(bench->console->text, "held"));
+	ask_well(test, mconsole_resume, "resume",
+		 UNIT ": 1 request submitted again");
+	expect_held(test, "1 request\n");
+	KUNIT_EXPECT_FALSE(test, completion_done(&pending->done));
+
+	KUNIT_EXPECT_EQ(test, 0, io_host_truncate(NULL, pending->cut,
+						  WIDE + SZ_1M));
+	ask_well(test, mconsole_resume, "resume",
+		 UNIT ": 1 request submitted again");
+	KUNIT_EXPECT_EQ(test, end_write(test, pending), BLK_STS_OK);
+	memcpy(bench->buf, page_address(bench->page[0]), PAGE_SIZE);
+	clear_pages(bench, 1);
+	KUNIT_EXPECT_EQ(test, submit(bench, file_bdev(bench->file), REQ_OP_READ,
+				     MIDDLE, 1), 0);
+	expect_pages(test, 1);
+	ask_well(test, mconsole_resume, "resume",
+		 UNIT ": 0 requests submitted again");
+}
+
+static void held_no_more(struct kunit *test)
+{
+	struct pending *pending = configure_cut(test, "");
+	struct bench *bench = test->priv;
+
+	begin_write(bench, pending);
+	KUNIT_EXPECT_EQ(test, end_write(test, pending), BLK_STS_IOERR);
+	ask_well(test, mconsole_hold, "hold",
+		 UNIT ": requests that the host refuses are held");
+	begin_write(bench, pending);
+	expect_held(test, "1 request\n");
+	console_ask(test, bench->console, mconsole_hold, "hold " UNIT " off");
+	KUNIT_EXPECT_STREQ(test, bench->console->text,
+			   UNIT ": requests that the host refuses fail, 1 request did");
+	KUNIT_EXPECT_EQ(test, end_write(test, pending), BLK_STS_IOERR);
+}
+
 /* ---- the suite --------------------------------------------------------- */
 
 /* Every second page of those that there are, so that none can be joined. */
@@ -467,6 +615,8 @@ static struct kunit_case device_cases[] = {
 	KUNIT_CASE(configured_twice),
 	KUNIT_CASE(removed_while_open),
 	KUNIT_CASE(snapshot_and_merge),
+	KUNIT_CASE(held_until_resumed),
+	KUNIT_CASE(held_no_more),
 	{}
 };
 

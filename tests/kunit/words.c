@@ -136,6 +136,16 @@ static const struct refusal refusals[] = {
 	{ mconsole_unsnapshot, "unsnapshot ubdz", "ubdz" NO_DEVICE },
 	{ mconsole_unsnapshot, "unsnapshot ubdp", NO_CHAIN },
 	{ mconsole_unsnapshot, "unsnapshot ubdp  nowait\tforce", NO_CHAIN },
+	{ mconsole_snapshot, "snapshot ubdp --json", NO_CHAIN },
+	{ mconsole_hold, "hold", "say which: hold ubda [off]" },
+	{ mconsole_hold, "hold ubdz", "ubdz" NO_DEVICE },
+	{ mconsole_hold, "hold ubdp on",
+	  "on: unknown word: hold ubda [off]" },
+	{ mconsole_hold, "hold ubdp off", NO_CHAIN },
+	{ mconsole_resume, "resume", "say which: resume ubda" },
+	{ mconsole_resume, "resume ubdp off",
+	  "off: unknown word: resume ubda" },
+	{ mconsole_resume, "resume ubdp", NO_CHAIN },
 	{ mconsole_unsnapshot, "unsnapshot ubdp quickly",
 	  "quickly: unknown word: unsnapshot ubdp [nowait] [delete] [force]" },
 };
@@ -199,6 +209,8 @@ static const struct refusal stopped[] = {
 	{ mconsole_snapshot, "snapshot ubdp=f", "" },
 	{ mconsole_snapshot, "snapshot", "" },
 	{ mconsole_unsnapshot, "unsnapshot ubdp", "" },
+	{ mconsole_hold, "hold ubdp", "" },
+	{ mconsole_resume, "resume ubdp", "" },
 };
 
 /* As "stop" calls handlers: none of them may sleep. */

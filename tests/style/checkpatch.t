@@ -25,7 +25,8 @@ patch=MISSING_SIGN_OFF,FILE_PATH_CHANGES,LEADING_SPACE
 ignored() {
 	case $1 in
 	*.patch) echo "$patch" ;;
-	*/ubd_kern.c | */ubd_freeze.[ch] | */ubd_hook.[ch] | */ubd_job.[ch] | */ubd_list.c | */ubd_merge.c | */ubd_snapshot.c | tests/kunit/*) echo "$kernel" ;;
+	*/ubd_host.c | */ubd_parse.[ch]) echo "$host" ;;
+	*/drivers/ubd_*.[ch] | tests/kunit/*) echo "$kernel" ;;
 	*) echo "$host" ;;
 	esac
 }

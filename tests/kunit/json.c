@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The writer of JSON: what it makes of any bytes, of nested brackets, and of a
+ * buffer that is too short.
+ */
+#include <kunit/test.h>
+#include "ubd_json.h"
+
+static const struct {
+	const char *text;
+	const char *json;
+} strings[] = {
+	{ "", "\"\"" },
+	{ "/vm/base.img", "\"/vm/base.img\"" },
+	{ "a\"b\\c/", "\"a\\\"b\\\\c/\"" },
+	{ "\n\t\x01\x1f\x7f", "\"\\u000a\\u0009\\u0001\\u001f\\u007f\"" },
+	{ "\xc3\xa4\xe2\x82\xac\xf0\x9f\x90\xae",
+	  "\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x90\xae\"" },
+	/* Too short, too long, out of range, half a pair, and no beginning. */
+	{ "\xc3", "\"\\ufffd\"" },
+	{ "\xe2\x82" "x", "\"\\ufffd\\ufffdx\"" },
+	{ "\xc0\xaf", "\"\\ufffd\\ufffd\"" },
+	{ "\xe0\x80\xaf", "\"\\ufffd\\ufffd\\ufffd\"" },
+	{ "\xf4\x90\x80\x80", "\"\\ufffd\\ufffd\\ufffd\\ufffd\"" },
+	{ "\xed\xa0\x80", "\"\\ufffd\\ufffd\\ufffd\"" },
+	{ "\x80\xff", "\"\\ufffd\\ufffd\"" },
+};
+
+static void any_bytes(struct kunit *test)
+{
+	struct ubd_json json;
+	char buf[128];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(strings); i++) {
+		json = (struct ubd_json){ 0 };
+		seq_buf_init(&json.out, buf, sizeof(buf));
+		ubd_json_string(&json, NULL, strings[i].text);
+		KUNIT_EXPECT_STREQ(test, seq_buf_str(&json.out),
+				   strings[i].json);
+	}
+}
+
+static void write_nest(struct ubd_json *json)
+{
+	ubd_json_open(json, NULL, '[');
+	ubd_json_open(json, NULL, '{');
+	ubd_json_number(json, "n", ~0ull);
+	ubd_json_bool(json, "yes", true);
+	ubd_json_open(json, "none", '[');
+	ubd_json_close(json, ']');
+	ubd_json_close(json, '}');
+	ubd_json_bool(json, NULL, false);
+	ubd_json_close(json, ']');
+}
+
+static const char nest[] =
+	"[\n    {\n        \"n\": 18446744073709551615,\n"
+	"        \"yes\": true,\n        \"none\": []\n    },\n"
+	"    false\n]";
+
+static void nested(struct kunit *test)
+{
+	struct ubd_json json = { 0 };
+	char buf[256];
+
+	seq_buf_init(&json.out, buf, sizeof(buf));
+	write_nest(&json);
+	KUNIT_EXPECT_STREQ(test, seq_buf_str(&json.out), nest);
+}
+
+static void too_short(struct kunit *test)
+{
+	struct ubd_json json = { 0 };
+	char buf[32];
+
+	seq_buf_init(&json.out, buf, sizeof(buf));
+	write_nest(&json);
+	KUNIT_EXPECT_TRUE(test, seq_buf_has_overflowed(&json.out));
+}
+
+static struct kunit_case json_cases[] = {
+	KUNIT_CASE(any_bytes),
+	KUNIT_CASE(nested),
+	KUNIT_CASE(too_short),
+	{}
+};
+
+static struct kunit_suite json_suite = {
+	.name = "ubd-json",
+	.test_cases = json_cases,
+};
+
+kunit_test_suite(json_suite);
+
+MODULE_DESCRIPTION("KUnit tests of the writer of JSON");
+MODULE_LICENSE("GPL");
