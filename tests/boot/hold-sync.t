@@ -51,8 +51,11 @@ ended()
 result()
 {
 	until_true 30 ended || echo "no answer"
-	[ "$(cat "share/ended.$job")" -eq 0 ] && echo 0 ||
+	if [ "$(cat "share/ended.$job")" -eq 0 ]; then
+		echo 0
+	else
 		sed 's/.*: //' "share/said.$job" | tail -n 1
+	fi
 }
 
 held()

@@ -80,18 +80,18 @@ is "$(value list 0.layers.1.filename)" "$T/delta.cow" "one that is not odd"
 is "$(value list 0.snapshots) $(value list 0.merges)" "1 0" "one snapshot"
 
 # The same words as moo's
-moo info -U --backing-chain --output=json "$odd" >info
+moo info -U --backing-chain --output=json "$odd" >told
 for n in 0 1 2; do
 	for key in format virtual-size actual-size backing-filename \
 		full-backing-filename backing-filename-format; do
-		is "$(value list "0.layers.$n.$key")" "$(value info "$n.$key")" \
+		is "$(value list "0.layers.$n.$key")" "$(value told "$n.$key")" \
 			"layer $n: $key as moo has it"
 	done
 done
 for n in 0 1; do
 	for key in type data.version data.owned; do
 		is "$(value list "0.layers.$n.format-specific.$key")" \
-			"$(value info "$n.format-specific.$key")" \
+			"$(value told "$n.format-specific.$key")" \
 			"layer $n: $key as moo has it"
 	done
 done

@@ -39,14 +39,14 @@ for pair in a-gone b-other; do
 	disk=ubd${pair%-*}
 	base=${pair#*-}.img
 	for words in force "force delete"; do
-		like "$(mconsole guest unsnapshot $disk $words)" \
+		like "$(mconsole guest unsnapshot "$disk" "$words")" \
 			"^ERR $T/$base: it was deleted, or another file has its name" \
 			"$disk: unsnapshot $words is refused"
 	done
-	is "$(chain guest $disk | head -n 1 | cut -d ' ' -f 3)" top \
+	is "$(chain guest "$disk" | head -n 1 | cut -d ' ' -f 3)" top \
 		"$disk: the chain is as it was"
 	mv "kept-$base" "$base"
-	like "$(mconsole guest unsnapshot $disk force)" "$base is the top again" \
+	like "$(mconsole guest unsnapshot "$disk" force)" "$base is the top again" \
 		"$disk: with its name back, it is merged"
 done
 go written

@@ -205,7 +205,7 @@ static void clear(int fd, unsigned long request, const char *name, bool may)
 static void clearing(void)
 {
 	int fd = open_disk("UBD_SCRATCH", O_RDWR | O_DIRECT, "clearing");
-	uint64_t odd[2] = { 100, 512 };
+	uint64_t odd[2] = { 100, 512 }, first[2] = { 0, 512 };
 
 	if (fd < 0)
 		return;
@@ -218,8 +218,8 @@ static void clearing(void)
 	odd[0] = size_of(fd);
 	ok(ioctl(fd, BLKDISCARD, odd) && errno == EINVAL,
 	   "BLKDISCARD behind the end is refused", NULL);
-	ok(ioctl(fd, BLKSECDISCARD, (uint64_t[2]){ 0, 512 }) &&
-	   errno == EOPNOTSUPP, "BLKSECDISCARD is not promised", NULL);
+	ok(ioctl(fd, BLKSECDISCARD, first) && errno == EOPNOTSUPP,
+	   "BLKSECDISCARD is not promised", NULL);
 	close(fd);
 }
 

@@ -18,7 +18,7 @@ static const struct {
 	  "\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x90\xae\"" },
 	/* Too short, too long, out of range, half a pair, and no beginning. */
 	{ "\xc3", "\"\\ufffd\"" },
-	{ "\xe2\x82" "x", "\"\\ufffd\\ufffdx\"" },
+	{ "\xe2\x82/", "\"\\ufffd\\ufffd/\"" },
 	{ "\xc0\xaf", "\"\\ufffd\\ufffd\"" },
 	{ "\xe0\x80\xaf", "\"\\ufffd\\ufffd\\ufffd\"" },
 	{ "\xf4\x90\x80\x80", "\"\\ufffd\\ufffd\\ufffd\\ufffd\"" },
