@@ -3,7 +3,7 @@
 # Duty: a device that holds what the host refuses does not hold what can not be
 # mended: after a sync that failed, flushes and durable writes are reported, and
 # nothing waits for a "resume". An error of a write alone is held, a durable one
-# too, and a read is reported.
+# too, and so is a flush that found no room; a read is reported.
 . "${0%/*}/lib.sh"
 ours_only
 need uml_mconsole
@@ -102,6 +102,22 @@ begin "sect map /dev/ubda 0 8"
 said=$(result)
 untrace
 is "$said" "Input/output error" "a read is reported"
+
+# A flush that a snapshot can not answer yet, for want of room: what is written to
+# the new file by its name is written after the swap.
+trace guest met -P "$T/snap.cow" -e trace=pwrite64,pwritev \
+	-e inject=pwrite64,pwritev:error=ENOSPC
+mconsole guest snapshot ubdb=snap.cow >answer &
+asker=$!
+until_true 20 host_says guest "can not be made durable yet" || :
+begin "sect put /dev/ubdb SNAP 64 8; sect flush /dev/ubdb"
+holds "a flush that finds no room is held" until_true 20 holding ubdb
+fails "and nobody is answered" ended
+untrace
+wait $asker
+like "$(cat answer)" "snap.cow on " "with room the snapshot comes to its end"
+mconsole guest resume ubdb >/dev/null
+is "$(result)" 0 "and after resume the flush does"
 
 # A sync that fails: what follows is lost, and can not be had by waiting
 for d in a b; do
