@@ -276,6 +276,72 @@ static void test_copy(int fd)
 	close(to);
 }
 
+#define PIECES	5
+
+/*
+ * Out of order in the source; the second and third are neighbours in both files
+ * and in memory, the fourth in memory only.
+ */
+static const struct {
+	uint64_t from, to;
+	size_t at;
+	uint32_t len;
+} piece_plan[PIECES] = {
+	{ 200 * KIB, 8 * KIB, 8 * KIB, 4 * KIB },
+	{ 16 * KIB, 12 * KIB, 12 * KIB, 4 * KIB },
+	{ 20 * KIB, 16 * KIB, 16 * KIB, 512 },
+	{ 100 * KIB + 512, 32 * KIB, 16 * KIB + 512, 8 * KIB },
+	{ 0, 64 * KIB, 64 * KIB, 60 * KIB },
+};
+
+static void plan_pieces(struct io_piece *piece, char *mem)
+{
+	unsigned int i;
+
+	for (i = 0; i < PIECES; i++)
+		piece[i] = (struct io_piece){
+			.src_offset = piece_plan[i].from,
+			.offset = piece_plan[i].to,
+			.base = mem + piece_plan[i].at,
+			.len = piece_plan[i].len,
+			.read = true,
+		};
+}
+
+static void test_pieces(int fd)
+{
+	static char mem[128 * KIB];
+	static uint8_t buf[FILE_BYTES];
+	struct io_piece piece[PIECES];
+	int to = open(in_dir("copy"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC,
+		      0600);
+	struct io_desc desc = {
+		.op = IO_COPY, .fd = to, .src_fd = fd,
+		.piece = piece, .npieces = PIECES,
+	};
+	bool equal = true;
+	unsigned int i;
+
+	plan_pieces(piece, mem);
+	is(run(&desc), 0, "%s: copy pieces", label);
+	is(io->pread(ctx, to, buf, FILE_BYTES, 0), 124 * KIB,
+	   "%s: read the copies", label);
+	for (i = 0; i < PIECES; i++)
+		equal &= matches(buf + piece[i].offset, piece[i].src_offset,
+				 piece[i].len);
+	ok(equal, "%s: they are equal", label);
+	ok(all_zero(buf, 8 * KIB), "%s: nothing else is written", label);
+
+	if (ftruncate(to, 0))
+		ok(false, "%s: truncate", label);
+	plan_pieces(piece, mem);
+	piece[PIECES - 1].src_offset = FILE_BYTES - 512;
+	is(run(&desc), -EIO, "%s: a piece that the source lacks is an error",
+	   label);
+	is((long long)size_of(to), 0, "%s: nothing is written then", label);
+	close(to);
+}
+
 /* copy_file_range() refuses files that append; a pread/pwrite loop does not */
 static void test_copy_by_hand(int fd)
 {
@@ -377,6 +443,7 @@ static void test_data(void)
 	fd = pattern_file("data");
 	test_copy(fd);
 	test_copy_by_hand(fd);
+	test_pieces(fd);
 	test_call();
 	test_crowd(fd);
 	close(fd);
