@@ -317,7 +317,7 @@ static void test_pieces(int fd)
 		      0600);
 	struct io_desc desc = {
 		.op = IO_COPY, .fd = to, .src_fd = fd,
-		.piece = piece, .npieces = PIECES,
+		.piece = piece, .npieces = PIECES, .early = true,
 	};
 	bool equal = true;
 	unsigned int i;

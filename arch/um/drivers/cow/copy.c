@@ -217,6 +217,8 @@ static void gather_go(struct merge *merge)
 	sub->io.op = IO_COPY;
 	sub->io.piece = gather->piece;
 	sub->io.npieces = gather->count;
+	/* A disk that is busy makes this window wait, and who writes to it. */
+	sub->io.early = !merge->work.chain->writes;
 	copy_submit(merge, sub, gather_finish);
 }
 

@@ -96,6 +96,8 @@ struct io_piece {
  * @piece: IO_COPY, not @direct: short stretches, instead of @offset, @len and
  *	@src_offset; all are read before the first is written. NULL: there is one
  * @npieces: elements in @piece
+ * @early: IO_COPY, @piece: the host may begin at once to bring them to its disk,
+ *	so that the next sync finds little to do
  * @call: IO_CALL: function to run
  * @arg: IO_CALL: its argument
  * @result: bytes moved (IO_READ, IO_WRITE), 0, or a negative errno
@@ -118,6 +120,7 @@ struct io_desc {
 	uint64_t src_offset;
 	struct io_piece *piece;
 	unsigned int npieces;
+	bool early;
 	int (*call)(void *arg);
 	void *arg;
 	int64_t result;
