@@ -154,6 +154,34 @@ void io_port_ring(struct io_port *port);
 void io_port_drain(struct io_port *port);
 struct io_desc *io_port_take(struct io_port *port);
 
+/* The engine's thread: the two, and done() of each. */
+void io_port_deliver(struct io_port *port);
+
+/**
+ * struct io_bell - an eventfd that the host counts up, and a port that is rung then
+ * @event: the eventfd, which raises no SIGIO itself
+ * @port: a pipe, which does
+ */
+struct io_bell {
+	int event;
+	struct io_port *port;
+	bool stop;
+	unsigned long thread;
+};
+
+/* @name: of the thread that listens. */
+int io_bell_open(struct io_bell *bell, struct io_port *port, const char *name);
+void io_bell_close(struct io_bell *bell);
+
+/**
+ * io_moved() - take the host's answer to a part of a read or write
+ * @desc: desc->result bytes had been moved before
+ * @res: bytes moved, or a negative errno
+ *
+ * Return: true if the descriptor is complete, false if more remains to be moved.
+ */
+bool io_moved(struct io_desc *desc, int64_t res);
+
 /* ---- threads ----------------------------------------------------------- */
 
 #define IO_POOL_MAX	32u

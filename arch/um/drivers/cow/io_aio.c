@@ -11,19 +11,14 @@
  * that flag, reads go without it; writes, which wait more often, go to the threads.
  *
  * Invariants:
- *  - Only the engine's thread touches the context and the entries. The waiter
- *    merely turns the context's eventfd into a byte in the pipe, since an eventfd
- *    raises no SIGIO.
+ *  - Only the engine's thread touches the context and the entries.
  *  - An entry is taken from when its descriptor comes until its event is read, so
  *    there are never more events than the context has room for.
  *  - What the host took in part is carried on from where it ended.
  */
 #include <errno.h>
 #include <libaio.h>
-#include <pthread.h>
-#include <sys/eventfd.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
 #include "io.h"
 
@@ -40,7 +35,7 @@ struct entry {
 
 /**
  * struct aio - the back end
- * @event: an eventfd, counts what has completed
+ * @bell: the host counts there what has completed
  * @free: entries that nobody uses
  * @batch: entries for the next io_submit()
  * @deaf: descriptors plus one of files that do not know RWF_NOWAIT; several may
@@ -52,9 +47,7 @@ struct aio {
 	struct io_port port;
 	struct io_pool *pool;
 	io_context_t context;
-	int event;
-	bool stop;
-	unsigned long waiter;
+	struct io_bell bell;
 	struct entry *free;
 	unsigned int gathered;
 	struct iocb *batch[ENTRIES];
@@ -109,7 +102,7 @@ static void prepare(struct aio *aio, struct entry *entry, struct io_desc *desc)
 		io_prep_pwritev(iocb, desc->fd, iov, (int)n, (long long)offset);
 	if (!is_deaf(aio, desc->fd))
 		iocb->aio_rw_flags = RWF_NOWAIT;
-	io_set_eventfd(iocb, aio->event);
+	io_set_eventfd(iocb, aio->bell.event);
 	iocb->data = desc;
 }
 
@@ -195,17 +188,7 @@ static bool advance(struct aio *aio, const struct iocb *iocb, int64_t res)
 		io_pool_put(aio->pool, desc);
 		return false;
 	}
-	if (res < 0) {
-		desc->result = res;
-		return true;
-	}
-	if (!res) {
-		if (desc->op == IO_WRITE)
-			desc->result = -ENOSPC;
-		return true;
-	}
-	desc->result += res;
-	if ((uint64_t)desc->result >= desc->len)
+	if (io_moved(desc, res))
 		return true;
 	put(aio, desc);
 	return false;
@@ -237,30 +220,13 @@ static void reap(struct aio *aio)
 static void aio_collect(struct io_backend *be)
 {
 	struct aio *aio = (struct aio *)be;
-	struct io_desc *desc, *next;
 
-	io_port_drain(&aio->port);
-	for (desc = io_port_take(&aio->port); desc; desc = next) {
-		next = desc->next;
-		desc->done(desc);
-	}
+	io_port_deliver(&aio->port);
 	reap(aio);
 	aio_kick(aio);
 }
 
 /* ---- beginning and end ------------------------------------------------- */
-
-static void *waiter_main(void *arg)
-{
-	struct aio *aio = arg;
-	uint64_t count;
-
-	while (!__atomic_load_n(&aio->stop, __ATOMIC_ACQUIRE)) {
-		if (read(aio->event, &count, sizeof(count)) > 0)
-			io_port_ring(&aio->port);
-	}
-	return NULL;
-}
 
 static int context_open(struct aio *aio)
 {
@@ -268,30 +234,16 @@ static int context_open(struct aio *aio)
 
 	if (ret)
 		return ret;
-	aio->event = eventfd(0, EFD_CLOEXEC);
-	if (aio->event < 0) {
-		ret = -errno;
-		goto destroy;
-	}
-	ret = io_thread_start(&aio->waiter, "ubd-aio", waiter_main, aio);
-	if (!ret)
-		return 0;
-	close(aio->event);
-destroy:
-	io_destroy(aio->context);
+	ret = io_bell_open(&aio->bell, &aio->port, "ubd-aio");
+	if (ret)
+		io_destroy(aio->context);
 	return ret;
 }
 
 static void context_close(struct aio *aio)
 {
-	uint64_t one = 1;
-
-	__atomic_store_n(&aio->stop, true, __ATOMIC_RELEASE);
-	while (write(aio->event, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
-	pthread_join(aio->waiter, NULL);
+	io_bell_close(&aio->bell);
 	io_destroy(aio->context);
-	close(aio->event);
 }
 
 static void aio_stop(struct io_backend *be)

@@ -2,7 +2,8 @@
 /*
  * Completed descriptors on their way to the engine's thread.
  *
- * Duty: a list that any thread adds to, and a pipe that tells of it.
+ * Duty: a list that any thread adds to, and a pipe that tells of it; for hosts
+ * that tell by an eventfd a thread that rings; what an answer in part comes to.
  *
  * Invariants: adding never blocks and takes no lock, since the engine's thread
  * may be interrupted while it takes the list. A byte follows every addition to
@@ -11,6 +12,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "io.h"
@@ -73,4 +76,71 @@ struct io_desc *io_port_take(struct io_port *port)
 		first = desc;
 	}
 	return first;
+}
+
+void io_port_deliver(struct io_port *port)
+{
+	struct io_desc *desc, *next;
+
+	io_port_drain(port);
+	for (desc = io_port_take(port); desc; desc = next) {
+		next = desc->next;
+		desc->done(desc);
+	}
+}
+
+/* ---- a bell ------------------------------------------------------------ */
+
+static void *bell_main(void *arg)
+{
+	struct io_bell *bell = arg;
+	uint64_t count;
+
+	while (!__atomic_load_n(&bell->stop, __ATOMIC_ACQUIRE)) {
+		if (read(bell->event, &count, sizeof(count)) > 0)
+			io_port_ring(bell->port);
+	}
+	return NULL;
+}
+
+int io_bell_open(struct io_bell *bell, struct io_port *port, const char *name)
+{
+	int ret;
+
+	bell->port = port;
+	bell->event = eventfd(0, EFD_CLOEXEC);
+	if (bell->event < 0)
+		return -errno;
+	ret = io_thread_start(&bell->thread, name, bell_main, bell);
+	if (ret)
+		close(bell->event);
+	return ret;
+}
+
+void io_bell_close(struct io_bell *bell)
+{
+	uint64_t one = 1;
+
+	__atomic_store_n(&bell->stop, true, __ATOMIC_RELEASE);
+	while (write(bell->event, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+	pthread_join(bell->thread, NULL);
+	close(bell->event);
+}
+
+/* ---- answers ----------------------------------------------------------- */
+
+bool io_moved(struct io_desc *desc, int64_t res)
+{
+	if (res < 0) {
+		desc->result = res;
+		return true;
+	}
+	if (!res) {
+		if (desc->op == IO_WRITE)
+			desc->result = -ENOSPC;
+		return true;
+	}
+	desc->result += res;
+	return (uint64_t)desc->result >= desc->len;
 }

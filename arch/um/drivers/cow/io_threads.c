@@ -219,14 +219,7 @@ static void threads_kick(void *ctx)
 
 static void threads_collect(struct io_backend *be)
 {
-	struct threads *threads = (struct threads *)be;
-	struct io_desc *desc, *next;
-
-	io_port_drain(&threads->port);
-	for (desc = io_port_take(&threads->port); desc; desc = next) {
-		next = desc->next;
-		desc->done(desc);
-	}
+	io_port_deliver(&((struct threads *)be)->port);
 }
 
 static void threads_stop(struct io_backend *be)

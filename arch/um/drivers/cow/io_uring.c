@@ -6,8 +6,7 @@
  * system code as a matter of course (copying, clearing, calls) goes to a pool.
  *
  * Invariants:
- *  - Only the engine's thread touches the ring. The waiter merely turns the
- *    ring's eventfd into a byte in the pipe, since an eventfd raises no SIGIO.
+ *  - Only the engine's thread touches the ring.
  *  - Memory that the ring refers to is the descriptor's own, but for the lists
  *    of segments: these are read by the host while it takes an entry, and
  *    there is one for each entry.
@@ -15,10 +14,7 @@
  */
 #include <errno.h>
 #include <liburing.h>
-#include <pthread.h>
-#include <sys/eventfd.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
 #include "io.h"
 
@@ -32,9 +28,7 @@ struct rings {
 	struct io_pool *pool;
 	struct io_uring ring;
 	unsigned int pending;	/* prepared, not yet taken by the host */
-	int event;
-	bool stop;
-	unsigned long waiter;
+	struct io_bell bell;
 	struct iovec segments[ENTRIES][SEGMENTS];
 };
 
@@ -136,17 +130,11 @@ static bool advance(struct rings *rings, struct io_desc *desc, int res)
 		io_pool_put(rings->pool, desc);
 		return false;
 	}
-	if (res < 0 || desc->op == IO_SYNC) {
+	if (desc->op == IO_SYNC) {
 		desc->result = res;
 		return true;
 	}
-	if (!res) {
-		if (desc->op == IO_WRITE)
-			desc->result = -ENOSPC;
-		return true;
-	}
-	desc->result += res;
-	if ((uint64_t)desc->result >= desc->len)
+	if (io_moved(desc, res))
 		return true;
 	put(rings, desc);
 	return false;
@@ -169,30 +157,13 @@ static void reap(struct rings *rings)
 static void rings_collect(struct io_backend *be)
 {
 	struct rings *rings = (struct rings *)be;
-	struct io_desc *desc, *next;
 
-	io_port_drain(&rings->port);
-	for (desc = io_port_take(&rings->port); desc; desc = next) {
-		next = desc->next;
-		desc->done(desc);
-	}
+	io_port_deliver(&rings->port);
 	reap(rings);
 	rings_kick(rings);
 }
 
 /* ---- beginning and end ------------------------------------------------- */
-
-static void *waiter_main(void *arg)
-{
-	struct rings *rings = arg;
-	uint64_t count;
-
-	while (!__atomic_load_n(&rings->stop, __ATOMIC_ACQUIRE)) {
-		if (read(rings->event, &count, sizeof(count)) > 0)
-			io_port_ring(&rings->port);
-	}
-	return NULL;
-}
 
 /*
  * With COOP_TASKRUN the host does not interrupt the guest for a completion:
@@ -220,18 +191,13 @@ static int ring_open(struct rings *rings)
 
 	if (ret)
 		return ret;
-	rings->event = eventfd(0, EFD_CLOEXEC);
-	if (rings->event < 0) {
-		ret = -errno;
+	ret = io_bell_open(&rings->bell, &rings->port, "ubd-uring");
+	if (ret)
 		goto exit;
-	}
-	ret = io_uring_register_eventfd(&rings->ring, rings->event);
-	if (!ret)
-		ret = io_thread_start(&rings->waiter, "ubd-uring", waiter_main,
-				      rings);
+	ret = io_uring_register_eventfd(&rings->ring, rings->bell.event);
 	if (!ret)
 		return 0;
-	close(rings->event);
+	io_bell_close(&rings->bell);
 exit:
 	io_uring_queue_exit(&rings->ring);
 	return ret;
@@ -239,14 +205,8 @@ exit:
 
 static void ring_close(struct rings *rings)
 {
-	uint64_t one = 1;
-
-	__atomic_store_n(&rings->stop, true, __ATOMIC_RELEASE);
-	while (write(rings->event, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
-	pthread_join(rings->waiter, NULL);
+	io_bell_close(&rings->bell);
 	io_uring_queue_exit(&rings->ring);
-	close(rings->event);
 }
 
 static void rings_stop(struct io_backend *be)
