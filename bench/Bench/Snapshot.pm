@@ -107,7 +107,7 @@ sub run_with_ours {
 sub pause_of_next {
 	my ($s) = @_;
 	my $file = $s->path(++$s->{layers} . '.cow');
-	my $answer = $s->in('ours')->mconsole("snapshot ubda=$file");
+	my $answer = $s->in('ours')->mconsole("snapshot ubda=$file crash");
 
 	$answer =~ /paused ([\d.]+) ms/ or die "snapshot: no pause in its answer\n";
 	return $1;
