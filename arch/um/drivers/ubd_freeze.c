@@ -366,7 +366,20 @@ int ubd_freeze_find(struct ubd_freeze *freeze)
 	return 0;
 }
 
-/* A limit that is over while this one is being frozen has thawed the others. */
+/* False: the limit was over meanwhile, and has thawed the others. */
+static bool note_frozen(struct ubd_freeze *freeze, struct found *found)
+{
+	bool in_time;
+
+	freeze->count++;
+	mutex_lock(&freeze->lock);
+	found->frozen = true;
+	in_time = !freeze->expired;
+	mutex_unlock(&freeze->lock);
+	return in_time;
+}
+
+/* What it wrote in the end may be in the cache of its disk. */
 static int freeze_one(struct ubd_freeze *freeze, struct found *found)
 {
 	struct super_block *sb = found->sb;
@@ -374,18 +387,14 @@ static int freeze_one(struct ubd_freeze *freeze, struct found *found)
 
 	ret = sb->s_op->freeze_super ? sb->s_op->freeze_super(sb, HOLDER) :
 				       freeze_super(sb, HOLDER);
-	if (ret) {
+	if (!ret && !note_frozen(freeze, found))
+		return -ETIMEDOUT;
+	if (!ret)
+		ret = sync_blockdev(sb->s_bdev);
+	if (ret)
 		snprintf(freeze->why, sizeof(freeze->why),
 			 "%s on %s could not be frozen, error %d; say crash to go without",
 			 sb->s_type->name, sb->s_id, -ret);
-		return ret;
-	}
-	freeze->count++;
-	mutex_lock(&freeze->lock);
-	found->frozen = true;
-	if (freeze->expired)
-		ret = -ETIMEDOUT;
-	mutex_unlock(&freeze->lock);
 	return ret;
 }
 
