@@ -99,6 +99,11 @@ like "$text" "^OK ubda: $T/a2.cow on .*, paused [0-9.]+ ms/" \
 like "$(mconsole guest snapshot ubdd=d2.cow)" "$held" \
 	"of one of the two disks of a file system"
 like "$(mconsole guest snapshot ubde=e2.cow)" "$held" "of the other one"
+mconsole guest snapshot ubdd=d3.cow >both.d &
+other=$!
+mconsole guest snapshot ubde=e3.cow >both.e || :
+wait "$other" || :
+is "$(cat both.d both.e | grep -Ec "$held")" 2 "of both at the same time, apart"
 like "$(mconsole guest snapshot ubdf=f2.cow)" "paused" \
 	"a read-only file system is not frozen"
 holds "and all of them work again" works

@@ -125,6 +125,12 @@ static bool may_be_part_of(struct block_device *bdev, void *arg)
 
 /* ---- finding ----------------------------------------------------------- */
 
+static int no_memory(struct ubd_freeze *freeze)
+{
+	snprintf(freeze->why, sizeof(freeze->why), "no memory in the guest");
+	return -ENOMEM;
+}
+
 static void list_super(struct ubd_freeze *freeze, struct super_block *sb)
 {
 	struct found *found;
@@ -133,8 +139,7 @@ static void list_super(struct ubd_freeze *freeze, struct super_block *sb)
 		return;
 	found = kzalloc(sizeof(*found), GFP_KERNEL);
 	if (!found) {
-		snprintf(freeze->why, sizeof(freeze->why),
-			 "no memory in the guest");
+		no_memory(freeze);
 		return;
 	}
 	if (!atomic_inc_not_zero(&sb->s_active)) {
@@ -356,6 +361,8 @@ int ubd_freeze_find(struct ubd_freeze *freeze)
 {
 	struct found *found;
 
+	if (!late_queue)
+		return no_memory(freeze);
 	iterate_supers(find_direct, freeze);
 	iterate_supers(find_member, freeze);
 	if (*freeze->why)

@@ -279,7 +279,7 @@ static bool discard_fails(struct ubd_job *job)
 
 	if (ubd_exclude(job->dev)) {
 		snprintf(job->text, sizeof(job->text),
-			 "ubd%c: the disk is in use in the guest; unmount it first, or go back with moo when the machine is down",
+			 "ubd%c: the disk is in use in the guest; unmount it first, or go back when the machine is down, with moo rollback",
 			 ubd_letter(job));
 		return true;
 	}

@@ -641,6 +641,8 @@ int cow_group_start(struct cow_member *member, unsigned int count,
 
 /**
  * cow_snapshot_swapped() - true if the new layer has become the top
+ *
+ * Does not block. Then a failure does not undo the snapshot any more.
  */
 bool cow_snapshot_swapped(const struct cow_task *task);
 
