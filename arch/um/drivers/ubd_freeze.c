@@ -10,8 +10,8 @@
  *    unmounted meanwhile.
  *  - No lock is held over freeze_super() or thaw_super(), which may take as long as
  *    they like: the time limit must not wait for either.
- *  - A file system that is thawed may write, and wait for the write to be durable,
- *    which ours has to come to its end for: so a thread of its own thaws.
+ *  - A file system that is thawed may write, and wait until that is durable, for which
+ *    the snapshot has to come to its end: so another thread thaws.
  *  - The kernel is the holder: a thaw in the guest does not undo it, nor does ours
  *    undo a freeze of the guest's.
  */

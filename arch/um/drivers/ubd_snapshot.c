@@ -264,25 +264,24 @@ static void step_frozen(struct snapshot_job *snapshot)
 
 /* ---- parts ------------------------------------------------------------- */
 
-/* Of the host, whatever the guest takes for the time. */
-static void name_by_time(struct part *part, const char *dir)
+static void name_by_time(struct part *part, const char *dir, time64_t now)
 {
 	struct tm tm;
 
-	time64_to_tm(div_u64(os_persistent_clock_emulation(), NSEC_PER_SEC), 0,
-		     &tm);
+	time64_to_tm(now, 0, &tm);
 	snprintf(part->name, sizeof(part->name),
 		 "%s/ubd%c-%04ld%02d%02d-%02d%02d%02d.cow", dir,
 		 'a' + ubd_unit(part->dev), tm.tm_year + 1900, tm.tm_mon + 1,
 		 tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
-static void name_part(const struct ubd_snapshot_words *words, struct part *part)
+static void name_part(struct part *part, const struct ubd_snapshot_words *words,
+		      time64_t now)
 {
 	unsigned int i;
 
 	if (words->all) {
-		name_by_time(part, words->all);
+		name_by_time(part, words->all, now);
 		return;
 	}
 	for (i = 0; i < words->count; i++)
@@ -295,7 +294,10 @@ static bool make_parts(struct snapshot_job *snapshot)
 {
 	struct ubd_group *group = &snapshot->group;
 	unsigned int unit;
+	time64_t now;
 
+	/* Of the host, whatever the guest takes for the time. */
+	now = div_u64(os_persistent_clock_emulation(), NSEC_PER_SEC);
 	snapshot->part = kvcalloc(hweight_long(snapshot->job.units),
 				  sizeof(*snapshot->part), GFP_KERNEL);
 	if (!snapshot->part)
@@ -306,7 +308,7 @@ static bool make_parts(struct snapshot_job *snapshot)
 
 		part->dev = ubd_device(unit);
 		member->file = ubd_file(part->dev);
-		name_part(&snapshot->words, part);
+		name_part(part, &snapshot->words, now);
 		member->args.name = part->name;
 		member->args.version = snapshot->words.version;
 		member->result = &part->result;
