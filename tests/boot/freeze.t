@@ -148,6 +148,15 @@ echo good >share/mood
 : >there.cow
 refused "ubda=x.cow ubdb=there.cow" "there.cow" "a file that exists"
 
+if mkdir small && mount -t tmpfs -o size=4k small small 2>/dev/null; then
+	boot_on_exit="umount $T/small"
+	dd if=/dev/zero of=small/fill bs=4k count=1 2>/dev/null || :
+	refused "ubda=x.cow ubdb=$T/small/y.cow" "small/y.cow: no space" \
+		"no room for one of the files"
+else
+	skip "no tmpfs can be mounted here"
+fi
+
 # Freezes of the guest's own
 go root
 await guest held
