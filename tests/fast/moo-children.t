@@ -96,6 +96,24 @@ moo create -V 4 h.cow f.cow
 is "$(attribute f.cow)" "0 h.cow" "a V4 layer has a list, too"
 holds "and is sound" moo check f.cow
 
+# The name first, then the file.
+if strace -o /dev/null true 2>/dev/null; then
+	strace -e trace=fsetxattr,renameat2 -o calls "$bin/moo" create i.cow base
+	is "$(sed -n 's/^\([a-z0-9]*\)(.*/\1/p' calls | xargs)" \
+		"fsetxattr renameat2" "a name is there before its file"
+	rm i.cow
+else
+	skip "no strace"
+fi
+
+# Who writes the list waits for who does.
+for n in 1 2 3 4 5 6 7 8; do
+	moo create "par$n.cow" base &
+done
+wait
+is "$(attribute base | tr ' ' '\n' | grep -c par)" 8 \
+	"of several at a time none is lost"
+
 # ---- who counts --------------------------------------------------------------
 
 fresh()

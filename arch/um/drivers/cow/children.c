@@ -17,7 +17,7 @@
 #include "layer.h"
 
 #define RETRY_MS	10
-#define PATIENCE_MS	1000
+#define PATIENCE_MS	5000
 
 /**
  * struct list - a list in memory
@@ -60,7 +60,7 @@ static int list_load(const struct cow_env *env, int fd, struct list *list)
 				   sizeof(list->buf));
 
 	list_empty(list);
-	if (ret == -ENODATA || ret == -EOPNOTSUPP)
+	if (ret == -ENODATA || ret == -EOPNOTSUPP || ret == -EPERM)
 		return 0;
 	if (ret == -ERANGE)
 		return -EBADMSG;
