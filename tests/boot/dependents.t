@@ -42,7 +42,7 @@ like "$(mconsole one unsnapshot ubda delete)" "delta.cow is the top again" \
 go b
 await one c
 
-holds "another layer over the base" moo create other.cow base.img
+holds "another layer over the base" moo create -V 4 other.cow base.img
 like "$(mconsole one unsnapshot ubda)" "^ERR .*say force" \
 	"the delta of the start needs force anyway"
 holds "the base is protected, while it is read" moo protect base.img

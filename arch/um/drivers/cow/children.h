@@ -24,8 +24,9 @@
  *
  * Return: a descriptor of the parent which keeps everybody else from changing
  * the list, and from claiming the parent, to be closed by the caller once the
- * child is what it says; or a negative errno, if the file can not have a list, or no longer one, or may not
- * be written. The child may be made all the same, only nobody will know of it.
+ * child is what it says; or a negative errno, if the file can not have a list, or
+ * none that is longer, or may not be written. The child may be made all the same,
+ * only nobody will know of it.
  */
 int cow_children_add(const struct cow_env *env, int fd, const char *child);
 
