@@ -279,7 +279,7 @@ static bool discard_fails(struct ubd_job *job)
 
 	if (ubd_exclude(job->dev)) {
 		snprintf(job->text, sizeof(job->text),
-			 "ubd%c: the disk is in use in the guest; unmount it first, or go back when the machine is down, with moo rollback",
+			 "ubd%c: the disk is in use in the guest: unmount it, or use moo rollback when it is down",
 			 ubd_letter(job));
 		return true;
 	}
@@ -420,7 +420,9 @@ void ubd_forget_merge(struct ubd *dev)
 static const char unsnapshot_usage[] =
 	"unsnapshot ubda [nowait] [delete] [force] [discard]";
 static const char merge_usage[] =
-	"merge ubda[=LAYER] [nowait] [delete] [force], merge ubda auto=N [delete], or merge ubda pause|resume|cancel|speed=N";
+	"merge ubda[=LAYER] [nowait] [delete] [force], "
+	"merge ubda auto=N [delete], "
+	"or merge ubda pause|resume|cancel|speed=N";
 
 static void refuse_word(struct mc_request *req, const char *word,
 			const char *usage)
@@ -537,7 +539,8 @@ static void merge_command(struct mc_request *req, struct ubd *dev,
 		       words->depth != UBD_NO_NUMBER;
 
 	if (words->depth == 1)
-		ubd_refuse(req, "auto=1: a disk and its top are two layers; say 2 or more, or 0 for never");
+		ubd_refuse(req,
+			   "auto=1: a disk and its top are two layers; say 2 or more, or 0 for never");
 	else if (words->wish != UBD_NO_WISH)
 		say_wish(req, dev, words->wish);
 	else if (setting)

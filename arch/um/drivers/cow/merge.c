@@ -763,8 +763,8 @@ static int claim_layer(struct layer *layer, struct cow_error *err)
 }
 
 /* Is there a reason to leave a layer alone that nobody else has open? */
-static int spare(const struct layer *layer, const struct layer *except,
-		 bool force, struct cow_error *err)
+static int spare(struct layer *layer, const struct layer *except, bool force,
+		 struct cow_error *err)
 {
 	int ret = cow_layer_refuse_protected(layer, err);
 
