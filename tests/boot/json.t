@@ -6,6 +6,8 @@
 ours_only
 need uml_mconsole perl
 need_moo
+need_strace
+io_on_threads
 
 pattern base.img BASE 65536
 pattern raw.img RAWW 2048
@@ -108,9 +110,29 @@ list snapshot ubda --json
 is "$(value list 0.layers.1.actual-size)" none "or of another file"
 mv moved.cow delta.cow
 
-mconsole guest unsnapshot ubda >/dev/null
-list snapshot ubda --json
-is "$(value list 0.merges) $(value list 0.task)" "1 idle" "one merge"
+# A layer in the middle, while it is merged; the host is slow meanwhile
+mconsole guest snapshot ubda=last.cow >/dev/null
+trace guest met -e trace=copy_file_range,pwrite64,pwritev \
+	-e inject=copy_file_range,pwrite64,pwritev:delay_enter=300000
+mconsole guest "merge ubda=$odd nowait" >/dev/null
+folding()
+{
+	list snapshot ubda --json
+	[ "$(value list 0.layers.1.format-specific.data.state)" = folding ]
+}
+holds "a layer that is folded" until_true 20 folding
+is "$(value list 0.task)" fold "and the task"
+like "$(value list 0.layers.1.format-specific.data.progress)" "^[0-9]+$" \
+	"and how far it is"
+is "$(value list 0.layers.1.format-specific.data.paused)" false "it goes on"
+untrace
+merged()
+{
+	list snapshot ubda --json
+	[ "$(value list 0.layers) $(value list 0.task)" = "3 idle" ]
+}
+holds "it comes to its end" until_true 30 merged
+is "$(value list 0.merges)" 1 "one merge"
 go written
 ended_well guest "the guest ended"
 finish

@@ -104,6 +104,7 @@ static const char *state_name(enum cow_state state)
 		[COW_STATE_TOP] = "top",
 		[COW_STATE_FROZEN] = "frozen",
 		[COW_STATE_DRAINING] = "draining",
+		[COW_STATE_FOLDING] = "folding",
 	};
 
 	return names[state];
@@ -142,8 +143,11 @@ static void print_specific(struct ubd_json *json,
 	ubd_json_number(json, "version", info->format);
 	ubd_json_string(json, "state", state_name(info->state));
 	ubd_json_number(json, "owned", info->owned);
-	if (info->state == COW_STATE_DRAINING)
+	if (info->state == COW_STATE_DRAINING ||
+	    info->state == COW_STATE_FOLDING) {
 		ubd_json_number(json, "progress", info->drained);
+		ubd_json_bool(json, "paused", info->paused);
+	}
 	ubd_json_close(json, '}');
 	ubd_json_close(json, '}');
 }
