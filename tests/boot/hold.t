@@ -177,10 +177,10 @@ done
 full
 guest_begins "sect put /dev/ubda LATE 6000 2048 64; sect flush /dev/ubda"
 until_true 20 holding ubda || :
-text=$(says snapshot ubda="$T/beside.cow") || :
-like "$text" "^(OK|ERR) " "a snapshot works or is refused"
-diag "$text"
-room
+like "$(says snapshot ubda="$T/frozen.cow")" "^ERR .*held" \
+	"a snapshot that freezes would have to wait for it, and is refused"
+like "$(says snapshot ubda="$T/beside.cow" crash)" "^OK ubda: " \
+	"one as a crash leaves it goes where there is room"
 says resume ubda >/dev/null
 finished "$job" "and the write comes to its end"
 is "$(guest_does "sect map /dev/ubda 5900 2300 100")" \

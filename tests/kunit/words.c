@@ -67,6 +67,7 @@ static void unit_numbers(struct kunit *test)
 #define NO_UNIT	"expected a device, 0 to 15 or a to p, behind \"ubd\""
 #define NO_FLAG	"expected '=' or a flag, once: A R S W c d t L V0 V3 V4 " \
 		"C<n> H<n> S<n> M<n> Ma P<n> B<n>"
+#define UNSNAPSHOT	"unsnapshot ubda [nowait] [delete] [force] [discard]"
 #define NO_FILE	"expected a file behind '='"
 #define NO_DEVICE	": no such device: ubda to ubdp, or ubd0 to ubd15"
 #define NO_CHAIN	"ubdp: it is not configured"
@@ -132,7 +133,7 @@ static const struct refusal refusals[] = {
 	  "V2: no format that a snapshot can have: V3 or V4" },
 	{ mconsole_snapshot, "snapshot ubd15", NO_CHAIN },
 	{ mconsole_unsnapshot, "unsnapshot",
-	  "say which: unsnapshot ubda [nowait] [delete] [force]" },
+	  "say which: " UNSNAPSHOT },
 	{ mconsole_unsnapshot, "unsnapshot ubdz", "ubdz" NO_DEVICE },
 	{ mconsole_unsnapshot, "unsnapshot ubdp", NO_CHAIN },
 	{ mconsole_unsnapshot, "unsnapshot ubdp  nowait\tforce", NO_CHAIN },
@@ -147,7 +148,7 @@ static const struct refusal refusals[] = {
 	  "off: unknown word: resume ubda" },
 	{ mconsole_resume, "resume ubdp", NO_CHAIN },
 	{ mconsole_unsnapshot, "unsnapshot ubdp quickly",
-	  "quickly: unknown word: unsnapshot ubdp [nowait] [delete] [force]" },
+	  "quickly: unknown word: " UNSNAPSHOT },
 };
 
 static void refusal_name(const struct refusal *refusal, char *desc)
