@@ -43,10 +43,13 @@ static bool has_adopted(unsigned int i)
 	       !top->header_dirty && top->commit.phase == COMMIT_IDLE;
 }
 
-static int set_attribute(void *ctx, int fd, const void *buf, size_t len)
+static int set_attribute(void *ctx, int fd, enum io_attr attr, const void *buf,
+			 size_t len)
 {
 	unsigned int i;
 
+	if (attr != IO_ATTR_STATE)
+		return cow_io_sync.setattr(ctx, fd, attr, buf, len);
 	if (has_swapped(0) && no_room && no_room--)
 		return -ENOSPC;
 	if (has_swapped(0)) {
@@ -54,7 +57,7 @@ static int set_attribute(void *ctx, int fd, const void *buf, size_t len)
 		for (i = 0; i < DISKS; i++)
 			early += !has_adopted(i);
 	}
-	return cow_io_sync.setattr(ctx, fd, buf, len);
+	return cow_io_sync.setattr(ctx, fd, attr, buf, len);
 }
 
 static bool exists(const char *name)
