@@ -9,8 +9,10 @@ need uml_mconsole
 
 pattern gone.img BASE 40320
 pattern other.img BASE 40320
+pattern lost.img BASE 64
 
-start guest ubd0V3=top3.cow,gone.img ubd1V4=top4.cow,other.img <<'EOF'
+start guest ubd0V3=top3.cow,gone.img ubd1V4=top4.cow,other.img \
+	ubd2=lost.img <<'EOF'
 for d in a b; do
 	sect put /dev/ubd$d AAAA 0 8
 	sect flush /dev/ubd$d
@@ -29,7 +31,7 @@ EOF
 await guest up
 ln gone.img kept-gone.img
 ln other.img kept-other.img
-rm gone.img other.img
+rm gone.img other.img lost.img
 pattern other.img EVIL 40320
 go up
 await guest written
@@ -49,6 +51,10 @@ for pair in a-gone b-other; do
 	like "$(mconsole guest unsnapshot "$disk" force)" "$base is the top again" \
 		"$disk: with its name back, it is merged"
 done
+like "$(mconsole guest snapshot ubdc=new.cow)" \
+	"^ERR $T/lost.img: it was deleted, or another file has its name" \
+	"nothing is built on a disk whose file was deleted"
+fails "and no file is left" test -e new.cow
 go written
 ended_well guest "the guest ended well"
 is "$(out guest | tail -n 2 | sort -u)" "0+8=AAAA 8+8=BBBB 16+40304=BASE" \

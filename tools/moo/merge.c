@@ -74,13 +74,9 @@ static int step_merge(struct moo_chain *chain, struct cow_task *task,
 	return task->result;
 }
 
-static int drain(struct moo_chain *chain, const struct moo_args *args,
-		 struct cow_error *err)
+static int merge_layer(struct moo_chain *chain,
+		       const struct cow_merge_args *args, struct cow_error *err)
 {
-	struct cow_merge_args merge = {
-		.force = true,
-		.remove = args->remove,
-	};
 	struct cow_merge_progress *progress = calloc(1, sizeof(*progress));
 	struct cow_task *task;
 	int ret;
@@ -88,13 +84,31 @@ static int drain(struct moo_chain *chain, const struct moo_args *args,
 	if (!progress)
 		return moo_fail(err, -ENOMEM, "%s: out of memory",
 				chain->name);
-	ret = cow_merge_start(chain->file, &merge, progress, &task, err);
+	ret = cow_merge_start(chain->file, args, progress, &task, err);
 	if (!ret) {
 		ret = step_merge(chain, task, progress, err);
 		cow_merge_end(task);
 	}
 	free(progress);
 	return ret;
+}
+
+/* A machine may have left layers below that were being folded. */
+static int drain(struct moo_chain *chain, const struct moo_args *args,
+		 struct cow_error *err)
+{
+	struct cow_merge_args merge;
+	int ret = 0;
+
+	while (!ret && cow_merge_pending(chain->file, &merge) && merge.layer) {
+		merge.paused = false;
+		ret = merge_layer(chain, &merge, err);
+	}
+	merge = (struct cow_merge_args){
+		.force = true,
+		.remove = args->remove,
+	};
+	return ret ? ret : merge_layer(chain, &merge, err);
 }
 
 /* Is @parent known to have another child than @top? */

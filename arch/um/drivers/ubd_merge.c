@@ -308,13 +308,30 @@ static void fold_done(struct merge_job *own)
 			 progress->drained, progress->parent, mib(own->bytes));
 }
 
-/* The lowest layer first: so no byte is moved twice. */
+static bool pending(struct ubd *dev, struct cow_merge_args *args)
+{
+	unsigned long flags = ubd_enter();
+	bool yes = cow_merge_pending(ubd_file(dev), args);
+
+	ubd_leave(flags);
+	return yes;
+}
+
+/* What was begun before; else the lowest layer: so no byte is moved twice. */
+static unsigned int next_layer(struct ubd *dev, unsigned int depth)
+{
+	struct cow_merge_args begun;
+
+	return pending(dev, &begun) && begun.layer ? begun.layer : depth - 2;
+}
+
 static bool fold_all_fails(struct merge_job *own)
 {
+	struct ubd *dev = own->job.dev;
 	unsigned int depth;
 
-	while ((depth = depth_of(own->job.dev)) > own->depth) {
-		own->merge.args.layer = depth - 2;
+	while ((depth = depth_of(dev)) > own->depth) {
+		own->merge.args.layer = next_layer(dev, depth);
 		if (one_fails(own))
 			return true;
 	}
@@ -346,15 +363,6 @@ static bool fold_fails(struct ubd_job *job)
 		return true;
 	fold_done(own);
 	return false;
-}
-
-static bool pending(struct ubd *dev, struct cow_merge_args *args)
-{
-	unsigned long flags = ubd_enter();
-	bool yes = cow_merge_pending(ubd_file(dev), args);
-
-	ubd_leave(flags);
-	return yes;
 }
 
 static bool resume_fails(struct ubd_job *job)

@@ -560,7 +560,7 @@ int cow_layer_share(struct layer *layer, unsigned int patience_ms,
  * A file that was deleted, or replaced, is gone when the machine ends: nothing
  * must be moved into it.
  */
-static int check_name(const struct layer *layer, struct cow_error *err)
+int cow_layer_named(const struct layer *layer, struct cow_error *err)
 {
 	const struct cow_env *env = &layer->chain->env;
 	struct io_stat st;
@@ -585,7 +585,7 @@ int cow_layer_claim(struct layer *layer, unsigned int patience_ms,
 	int fd, ret;
 
 	if (layer->chain->top) {
-		ret = check_name(layer, err);
+		ret = cow_layer_named(layer, err);
 		if (ret)
 			return ret;
 	}

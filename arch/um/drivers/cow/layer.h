@@ -41,6 +41,9 @@ int cow_layer_share(struct layer *layer, unsigned int patience_ms,
 int cow_layer_claim(struct layer *layer, unsigned int patience_ms,
 		    struct cow_error *err);
 
+/* 0 if the layer's name still leads to its file, as a chain at work needs it. */
+int cow_layer_named(const struct layer *layer, struct cow_error *err);
+
 /*
  * Take the header as it is by now: while others could only read the layer, a tool
  * may have sealed it. To be called once nobody else has a lock of it.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A merge under way: what is common to both kinds (merge.c, copy.c), and what
- * each of them has of its own (drain.c, fold.c).
+ * A merge under way: what is common to both kinds (merge.c, merge_start.c,
+ * copy.c), and what each of them has of its own (drain.c, fold.c).
  */
 #ifndef COW_MERGE_H
 #define COW_MERGE_H
@@ -140,6 +140,9 @@ static inline struct merge *cow_merge_of(struct work *work)
 {
 	return cow_container_of(work, struct merge, work);
 }
+
+/* work.advance of both kinds. */
+int cow_merge_advance(struct work *work, int answer);
 
 /*
  * Copy the stretch at @sector, at most @count sectors, from the layer to the

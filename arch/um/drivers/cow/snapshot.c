@@ -433,6 +433,9 @@ static int prepare_file(struct snapshot *snap,
 	struct io_stat st;
 	int ret;
 
+	ret = cow_layer_named(snap->old, err);
+	if (ret)
+		return ret;
 	ret = full_name(snap, args->name);
 	if (!ret && !env->io->lookup(env->ctx, snap->name, &st))
 		ret = -EEXIST;
