@@ -88,7 +88,7 @@ $(BUILD)/tests/engine/test_parse: $(PARSE_SRC:%.c=$(BUILD)/san/%.o)
 # The long search for bad crash states: millions of them, so without sanitizers,
 # which watch the same engine in the other tests.
 SEARCH      := $(BUILD)/tests/crash/test_sequences
-SEARCH_SRC  := $(filter-out %/test_crash.c %/test_group.c,\
+SEARCH_SRC  := $(filter-out %/test_crash.c %/test_group.c %/test_discard.c,\
 	       $(wildcard tests/crash/*.c)) tests/engine/rig.c
 SAN_PROG    := $(filter-out $(SEARCH),$(TEST_PROG))
 
