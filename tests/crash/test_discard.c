@@ -70,7 +70,7 @@ static uint64_t *content(struct discard *d, struct vdisk *disk,
 }
 
 static bool shows(const struct discard *d, const uint64_t *id,
-	       const uint64_t *want)
+		  const uint64_t *want)
 {
 	return !memcmp(id, want, d->w->sectors * sizeof(*id));
 }
