@@ -428,9 +428,7 @@ void ubd_forget_merge(struct ubd *dev)
 static const char unsnapshot_usage[] =
 	"unsnapshot ubda [nowait] [delete] [force] [discard]";
 static const char merge_usage[] =
-	"merge ubda[=LAYER] [nowait] [delete] [force], "
-	"merge ubda auto=N [delete], "
-	"or merge ubda pause|resume|cancel|speed=N";
+	"merge ubda[=LAYER] [nowait] [delete] [force] | pause | resume | cancel | speed=N | auto=N";
 
 static void refuse_word(struct mc_request *req, const char *word,
 			const char *usage)
