@@ -187,12 +187,27 @@ static void one_unsnapshot(const struct line *line)
 	      strcmp(words.unknown, "force")));
 }
 
+static void one_merge(const struct line *line)
+{
+	struct ubd_words words;
+
+	ubd_parse_merge(line->text, &words);
+	check_device(line, words.device, words.unit);
+	within(line, words.file);
+	within(line, words.unknown);
+	must(!strpbrk(words.device, " \t="));
+	must(!words.file || (words.wish == UBD_NO_WISH &&
+			     words.speed == UBD_NO_NUMBER &&
+			     words.depth == UBD_NO_NUMBER && !words.unknown));
+	must(!words.unknown || strcmp(words.unknown, "pause"));
+}
+
 static void one_hold(const struct line *line)
 {
 	struct ubd_words words;
 
 	ubd_parse_hold(line->text, &words);
-	check_device(line, &words);
+	check_device(line, words.device, words.unit);
 	within(line, words.unknown);
 	must(!words.file && !strpbrk(words.device, " \t"));
 	must(!words.unknown || strcmp(words.unknown, "off"));
@@ -209,7 +224,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static void (*const one[])(const struct line *line) = {
 		one_device, one_options, one_snapshot, one_unsnapshot,
-		one_hold, one_list,
+		one_hold, one_list, one_merge,
 	};
 	struct line line;
 
@@ -219,7 +234,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	line.text = malloc(len);
 	memcpy(line.text, data + 1, line.len);
 	line.text[line.len] = '\0';
-	one[data[0] % 6](&line);
+	one[data[0] % 7](&line);
 	free(line.text);
 	return 0;
 }

@@ -353,7 +353,8 @@ static void take_all(struct ubd_snapshot_words *words)
 			continue;
 		words->all = words->target[i].file;
 		if (words->count > 1)
-			wrong_word(words, "all", "no other device beside it");
+			wrong_word(words, words->target[i].device,
+				   "no other device beside it");
 	}
 }
 
