@@ -36,6 +36,15 @@ like "$(mconsole one unsnapshot ubda)" \
 is "$(chain one ubda)" "one.cow V4 top
 delta.cow V3 frozen
 base.img raw frozen" "and nothing has begun"
+start two ubd0=clone.cow <<'EOF'
+point running
+EOF
+await two running
+like "$(mconsole one unsnapshot ubda force)" \
+	"^ERR .*/delta.cow: it is in use elsewhere; stop the machines on .*/clone.cow," \
+	"while a machine runs on it, its name is told, and force is no word"
+go running
+ended_well two "that machine ended"
 rm clone.cow
 like "$(mconsole one unsnapshot ubda delete)" "delta.cow is the top again" \
 	"once it is gone nothing is in the way"

@@ -11,13 +11,15 @@
 #include <linux/delay.h>
 #include <linux/jiffies.h>
 #include <linux/kernel.h>
+#include <linux/ktime.h>
 #include <linux/math64.h>
 #include <linux/mm.h>
 #include <linux/string.h>
 #include "ubd_job.h"
 #include "ubd_status.h"
 
-#define NAP	20	/* ms */
+#define NAP		20	/* ms */
+#define MOST_NAP	(100 * NSEC_PER_MSEC)
 
 /**
  * struct merge_job - merges that somebody asked for, or that go on
@@ -27,6 +29,7 @@
  * @name: a layer to fold, or ""
  * @told: percent in the last line of progress
  * @next: jiffies from when on there may be another
+ * @window: ns when the window began that is being copied
  * @begun: jiffies when the copying began, or went on
  * @before: bytes that had been moved by then
  */
@@ -41,6 +44,7 @@ struct merge_job {
 	char name[MCONSOLE_MAX_DATA];
 	unsigned int told;
 	unsigned long next;
+	u64 window;
 	unsigned long begun;
 	u64 before;
 };
@@ -130,27 +134,51 @@ static void tell_progress(struct merge_job *merge)
 	mconsole_reply_len(&job->req, line, len, 0, 1);
 }
 
-/* It is ahead of its limit, and holds no write. */
+/* It is ahead of its limit. */
 static bool too_fast(struct merge_job *merge)
 {
 	struct merging *state = merging_of(merge->job.dev);
 	unsigned long flags = ubd_enter();
 	u64 limit = (u64)state->speed << 20;
-	bool rests = cow_merge_rests(merge->merge.task);
 
 	ubd_leave(flags);
-	return limit && rests && rate(merge) > limit;
+	return limit && rate(merge) > limit;
+}
+
+/* Between two windows: no write is held. */
+static bool rests(struct merge_job *merge, bool *guest_works)
+{
+	unsigned long flags = ubd_enter();
+	bool yes = cow_merge_rests(merge->merge.task);
+
+	*guest_works = cow_requests(merge->merge.file);
+	ubd_leave(flags);
+	return yes;
+}
+
+/* The guest goes first: while it works, a merge has half of the time at most. */
+static void give_way(struct merge_job *merge)
+{
+	u64 took = ktime_get_ns() - merge->window;
+
+	fsleep(div_u64(min_t(u64, took, MOST_NAP), NSEC_PER_USEC));
 }
 
 static void merge_tick(void *arg)
 {
 	struct merge_job *merge = arg;
+	bool guest_works;
 
 	if (merge->merge.progress.paused)
 		start_clock(merge);
 	tell_progress(merge);
+	if (!rests(merge, &guest_works))
+		return;
+	if (guest_works)
+		give_way(merge);
 	while (too_fast(merge))
 		msleep(NAP);
+	merge->window = ktime_get_ns();
 }
 
 static void set_task(struct ubd *dev, struct cow_task *task)
@@ -199,6 +227,7 @@ static bool one_fails(struct merge_job *own)
 		detach(job);
 	own->told = 0;
 	own->next = jiffies + HZ;
+	own->window = ktime_get_ns();
 	start_clock(own);
 	set_task(job->dev, merge->task);
 	ubd_step(job->dev, merge->task, merge_tick, own);

@@ -543,6 +543,11 @@ static inline enum cow_step cow_task_step(struct cow_task *task)
 bool cow_background(struct common_file *file);
 
 /**
+ * cow_requests() - how many requests are under way
+ */
+unsigned int cow_requests(const struct common_file *file);
+
+/**
  * cow_idle() - true if no request, commit, task or I/O is under way
  *
  * Only then may the chain be closed.

@@ -180,12 +180,30 @@ static int spare(struct layer *layer, const struct layer *except, bool force,
 				     err);
 }
 
+/* Who is built on a layer has it open for that: they may be who is in the way. */
+static int tell_users(const struct layer *layer, const struct layer *except,
+		      int error, struct cow_error *err)
+{
+	const struct cow_env *env = &layer->chain->env;
+	char *names = env->alloc(COW_DEPENDENTS_LEN);
+
+	if (names && cow_dependents(env, layer->fd, &except->st.id, names) > 0)
+		cow_fail(err, error,
+			 "%s: it is in use elsewhere; stop the machines on %s, or whoever else has it open",
+			 layer->path, names);
+	if (names)
+		env->free(names, COW_DEPENDENTS_LEN);
+	return error;
+}
+
 /* It is ours alone, so that nobody builds on it, and writable. */
 static int claim_written(struct layer *layer, const struct layer *except,
 			 bool force, struct cow_error *err)
 {
 	int ret = claim_layer(layer, err);
 
+	if (ret == -EAGAIN)
+		return tell_users(layer, except, ret, err);
 	if (ret)
 		return ret;
 	ret = spare(layer, except, force, err);

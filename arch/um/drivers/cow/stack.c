@@ -257,6 +257,11 @@ struct cow_geometry cow_geometry(const struct common_file *file)
 	return (struct cow_geometry){ v4->cylinders, v4->heads, v4->sectors };
 }
 
+unsigned int cow_requests(const struct common_file *file)
+{
+	return cow_chain(file)->requests;
+}
+
 bool cow_idle(const struct common_file *file)
 {
 	const struct chain *chain = cow_chain(file);
