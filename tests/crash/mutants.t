@@ -4,7 +4,8 @@
 # mistake each (mutants/*.patch), in the order in which they write, are caught.
 #
 # Each patch says of which chain the search may begin; it is the same search
-# that has to find nothing in the engine itself.
+# that has to find nothing in the engine itself. Where it takes long to come to
+# the place, the patch names a sequence that does.
 set -eu
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
@@ -52,6 +53,16 @@ build()
 caught()
 {
 	chain=$(sed -n 's/^Chain: //p' "$2")
+	sequence=$(sed -n 's/^Sequence: //p' "$2")
+	if [ -n "$sequence" ]; then
+		SEQUENCE=$sequence STOP=1 SUBSETS=8 ORDERS=6 \
+			"$work/$1/search" >"$work/$1/out" || :
+		sed -n 's/^not ok 1 - /# SEQUENCE=/p' "$work/$1/out" |
+			cut -c 1-160 >"$work/$1/found"
+		[ -s "$work/$1/found" ] &&
+			! grep -q 'hangs\|memory are lost' "$work/$1/found"
+		return
+	fi
 	JOBS=1 STATES=0 STOP=1 CHAIN=$chain PAIRS=1 SUBSETS=8 ORDERS=6 \
 		SEARCH_SECONDS=300 \
 		"$work/$1/search" >"$work/$1/out" || :

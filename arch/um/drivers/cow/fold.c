@@ -92,10 +92,8 @@ static int fold_begin(struct merge *merge)
 	fold->from = merge->top;
 	fold->moved = 0;
 	fold->total = merge->top->owned;
+	/* Also if the layer says that all of it is there: that may be forged. */
 	merge->work.state = MERGE_FIND;
-	/* It was all there when the machine stopped. */
-	if (merge->top->record.state & COW_IS_DRAINED)
-		merge->work.state = FOLD_SYNC;
 	return 0;
 }
 

@@ -303,7 +303,9 @@ static struct merge *merge_new(struct chain *chain,
 	merge->parent = merge->top->parent;
 	if (args->layer)
 		merge->child = layer_at(chain, args->layer - 1);
-	merge->way = merge->child ? &cow_fold_way : &cow_drain_way;
+	merge->way = &cow_drain_way;
+	if (merge->child)
+		merge->way = &cow_fold_way;
 	merge->remove = args->remove;
 	merge->discard = args->discard;
 	if (args->paused)
