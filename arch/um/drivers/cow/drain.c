@@ -28,7 +28,6 @@
  *  - No work is ever added: writes never give the top a sector.
  *  - From BACK_SWAP until the parent has come to rest, a flush covers both.
  */
-#include <string.h>
 #include "merge.h"
 
 enum {
@@ -100,16 +99,13 @@ static int unlink_call(void *arg)
 static int unlink_successor(struct merge *merge)
 {
 	struct layer *parent = merge->parent;
-	struct cow_disk_v4 *v4 = &parent->hdr.v4;
 
 	if (!(parent->record.state & COW_IS_FROZEN))
 		return 0;
 	merge->marking = parent;
 	if (parent->hdr.format != COW_V4)
 		return cow_work_call(&merge->work, unlink_call);
-	v4->state &= ~COW_IS_FROZEN;
-	v4->successor.len = 0;
-	memset(&v4->self, 0, sizeof(v4->self));
+	cow_v4_unlink(&parent->hdr.v4);
 	parent->header_dirty = true;
 	return cow_work_commit(&merge->work, parent);
 }

@@ -135,18 +135,11 @@ static int write_link(struct merge *merge)
 static int link_parent(struct merge *merge)
 {
 	struct layer *parent = merge->parent;
-	struct cow_disk_v4 *v4 = &parent->hdr.v4;
 
 	if (parent->hdr.format != COW_V4)
 		return 0;
-	if (needs_link(merge)) {
-		v4->state |= COW_IS_FROZEN;
-		v4->successor = merge->link;
-		v4->self.dev = parent->st.id.dev;
-		v4->self.ino = parent->st.id.ino;
-		v4->self.birth_sec = parent->st.id.birth_sec;
-		v4->self.birth_nsec = parent->st.id.birth_nsec;
-	}
+	if (needs_link(merge))
+		cow_v4_link(parent, &merge->link);
 	parent->header_dirty = true;
 	return cow_work_commit(&merge->work, parent);
 }

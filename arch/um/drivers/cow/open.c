@@ -68,9 +68,7 @@ static void thaw(struct layer *layer)
 {
 	layer->thawed = true;
 	layer->record.state &= ~COW_IS_FROZEN;
-	layer->hdr.v4.state &= ~COW_IS_FROZEN;
-	layer->hdr.v4.successor.len = 0;
-	memset(&layer->hdr.v4.self, 0, sizeof(layer->hdr.v4.self));
+	cow_v4_unlink(&layer->hdr.v4);
 }
 
 static bool follows(const struct opening *open, const struct layer *layer)

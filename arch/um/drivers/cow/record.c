@@ -358,3 +358,24 @@ void cow_v4_identify(struct cow_disk_v4 *v4, const struct layer *parent)
 		memcpy(v4->parent_uuid, pv4->uuid, sizeof(v4->parent_uuid));
 	}
 }
+
+void cow_v4_link(struct layer *layer, const struct cow_disk_name *successor)
+{
+	struct cow_disk_v4 *v4 = &layer->hdr.v4;
+	const struct io_id *id = &layer->st.id;
+
+	v4->state |= COW_IS_FROZEN;
+	v4->successor = *successor;
+	v4->self.dev = id->dev;
+	v4->self.ino = id->ino;
+	v4->self.birth_sec = id->birth_sec;
+	v4->self.birth_nsec = id->birth_nsec;
+	layer->header_dirty = true;
+}
+
+void cow_v4_unlink(struct cow_disk_v4 *v4)
+{
+	v4->state &= ~COW_IS_FROZEN;
+	v4->successor.len = 0;
+	memset(&v4->self, 0, sizeof(v4->self));
+}

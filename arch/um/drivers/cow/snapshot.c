@@ -194,16 +194,7 @@ static int adopt(struct snapshot *snap)
 
 static int link_v4(struct snapshot *snap)
 {
-	struct cow_disk_v4 *v4 = &snap->old->hdr.v4;
-	const struct io_id *id = &snap->old->st.id;
-
-	v4->state |= COW_IS_FROZEN;
-	v4->successor = snap->link;
-	v4->self.dev = id->dev;
-	v4->self.ino = id->ino;
-	v4->self.birth_sec = id->birth_sec;
-	v4->self.birth_nsec = id->birth_nsec;
-	snap->old->header_dirty = true;
+	cow_v4_link(snap->old, &snap->link);
 	return cow_work_commit(&snap->work, snap->old);
 }
 
