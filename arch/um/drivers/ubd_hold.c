@@ -224,116 +224,66 @@ void ubd_hold_end(struct ubd *dev)
 
 /* ---- commands ---------------------------------------------------------- */
 
-static const char hold_usage[] = "hold ubda [off]";
-static const char resume_usage[] = "resume ubda";
-
-/* What is wrong with the words, "" if nothing is. */
-static void look_at(const struct ubd_words *words, const char *usage,
-		    char *text, size_t size)
-{
-	*text = '\0';
-	if (!*words->device)
-		snprintf(text, size, "say which: %s", usage);
-	else if (words->unknown)
-		snprintf(text, size, "%.40s: unknown word: %s", words->unknown,
-			 usage);
-}
-
-static bool configured(struct ubd *dev)
-{
-	unsigned long flags = ubd_enter();
-	bool there = ubd_file(dev);
-
-	ubd_leave(flags);
-	return there;
-}
-
-/* The device, or NULL and the command was refused. */
-static struct ubd *device_of(struct mc_request *req,
-			     const struct ubd_words *words, const char *usage)
-{
-	struct ubd *dev = NULL;
-	char text[128];
-
-	look_at(words, usage, text, sizeof(text));
-	if (!*text && words->unit < 0) {
-		ubd_refuse_device(req, words->device);
-		return NULL;
-	}
-	if (!*text)
-		dev = ubd_device(words->unit);
-	if (dev && !configured(dev)) {
-		snprintf(text, sizeof(text), "ubd%c: it is not configured",
-			 'a' + ubd_unit(dev));
-		dev = NULL;
-	}
-	if (!dev)
-		ubd_refuse(req, text);
-	return dev;
-}
-
 static const char *plural(unsigned int count)
 {
 	return count == 1 ? "" : "s";
 }
 
-static void hold_command(struct mc_request *req, struct ubd *dev, bool on)
+static void hold_command(struct mc_request *req, struct ubd *dev,
+			 const struct ubd_words *words)
 {
-	unsigned int count = hold_switch(dev, on);
 	char letter = 'a' + ubd_unit(dev);
+	unsigned int count;
 	char text[128];
 
-	if (on)
-		snprintf(text, sizeof(text),
-			 "ubd%c: requests that the host refuses are held",
-			 letter);
-	else
+	if (ubd_refuse_unconfigured(req, dev))
+		return;
+	count = hold_switch(dev, !words->off);
+	if (words->off)
 		snprintf(text, sizeof(text),
 			 "ubd%c: requests that the host refuses fail, %u request%s did",
 			 letter, count, plural(count));
+	else
+		snprintf(text, sizeof(text),
+			 "ubd%c: requests that the host refuses are held",
+			 letter);
 	mconsole_reply(req, text, 0, 0);
 }
 
-/* "hold ubda [off]" */
 void mconsole_hold(struct mc_request *req)
 {
-	const char *error = ubd_obstacle(req);
-	struct ubd_words words;
-	struct ubd *dev;
+	static const struct ubd_command command = {
+		.name = "hold",
+		.usage = "hold ubda [off]",
+		.parse = ubd_parse_hold,
+		.run = hold_command,
+	};
 
-	if (error) {
-		ubd_refuse(req, error);
-		return;
-	}
-	ubd_parse_hold(ubd_arguments(req, "hold"), &words);
-	dev = device_of(req, &words, hold_usage);
-	if (dev)
-		hold_command(req, dev, !words.off);
+	ubd_run_command(req, &command);
 }
 
-static void resume_command(struct mc_request *req, struct ubd *dev)
+static void resume_command(struct mc_request *req, struct ubd *dev,
+			   const struct ubd_words *words)
 {
-	unsigned int count = resume(dev);
+	unsigned int count;
 	char text[64];
 
+	if (ubd_refuse_unconfigured(req, dev))
+		return;
+	count = resume(dev);
 	snprintf(text, sizeof(text), "ubd%c: %u request%s submitted again",
 		 'a' + ubd_unit(dev), count, plural(count));
 	mconsole_reply(req, text, 0, 0);
 }
 
-/* "resume ubda" */
 void mconsole_resume(struct mc_request *req)
 {
-	const char *error = ubd_obstacle(req);
-	struct ubd_words words;
-	struct ubd *dev;
+	static const struct ubd_command command = {
+		.name = "resume",
+		.usage = "resume ubda",
+		.parse = ubd_parse_resume,
+		.run = resume_command,
+	};
 
-	if (error) {
-		ubd_refuse(req, error);
-		return;
-	}
-	ubd_parse_resume(ubd_arguments(req, "resume"), &words);
-	dev = device_of(req, &words, resume_usage);
-	if (dev)
-		resume_command(req, dev);
+	ubd_run_command(req, &command);
 }

@@ -117,6 +117,56 @@ void ubd_refuse_device(struct mc_request *req, const char *name)
 	ubd_refuse(req, text);
 }
 
+bool ubd_refuse_unconfigured(struct mc_request *req, struct ubd *dev)
+{
+	unsigned long flags = ubd_enter();
+	bool there = ubd_file(dev);
+	char text[64];
+
+	ubd_leave(flags);
+	if (there)
+		return false;
+	snprintf(text, sizeof(text), "ubd%c: it is not configured",
+		 'a' + ubd_unit(dev));
+	ubd_refuse(req, text);
+	return true;
+}
+
+/* True, and the command was refused, if something is wrong with its words. */
+static bool refuse_words(struct mc_request *req, const struct ubd_words *words,
+			 const char *usage)
+{
+	char text[256];
+
+	if (words->unknown) {
+		snprintf(text, sizeof(text), "%.40s: unknown word: %s",
+			 words->unknown, usage);
+		ubd_refuse(req, text);
+	} else if (!*words->device) {
+		snprintf(text, sizeof(text), "say which: %s", usage);
+		ubd_refuse(req, text);
+	} else if (words->unit < 0) {
+		ubd_refuse_device(req, words->device);
+	} else {
+		return false;
+	}
+	return true;
+}
+
+void ubd_run_command(struct mc_request *req, const struct ubd_command *command)
+{
+	const char *error = ubd_obstacle(req);
+	struct ubd_words words;
+
+	if (error) {
+		ubd_refuse(req, error);
+		return;
+	}
+	command->parse(ubd_arguments(req, command->name), &words);
+	if (!refuse_words(req, &words, command->usage))
+		command->run(req, ubd_device(words.unit), &words);
+}
+
 /* ---- jobs -------------------------------------------------------------- */
 
 void *ubd_job_new(size_t size, struct ubd *dev, const struct mc_request *req)

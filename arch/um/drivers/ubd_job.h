@@ -77,6 +77,27 @@ void ubd_answer(struct mc_request *req, const char *text);
 void ubd_refuse(struct mc_request *req, const char *text);
 void ubd_refuse_device(struct mc_request *req, const char *name);
 
+/* True, and the command was refused, if the device is not configured. */
+bool ubd_refuse_unconfigured(struct mc_request *req, struct ubd *dev);
+
+/**
+ * struct ubd_command - a command whose first word is a device
+ * @name: the word that it begins with
+ * @usage: what may follow
+ * @parse: of ubd_parse.h
+ * @run: what it does; the words are right, as far as they go
+ */
+struct ubd_command {
+	const char *name;
+	const char *usage;
+	void (*parse)(char *text, struct ubd_words *words);
+	void (*run)(struct mc_request *req, struct ubd *dev,
+		    const struct ubd_words *words);
+};
+
+/* Understand a command and run it, or refuse it. */
+void ubd_run_command(struct mc_request *req, const struct ubd_command *command);
+
 /* Answer with the layers of @dev, or of all devices if it is NULL. */
 void ubd_list_chains(struct mc_request *req, struct ubd *dev, bool json);
 

@@ -176,28 +176,14 @@ static int list_main(void *arg)
 	return 0;
 }
 
-static bool configured(struct ubd *dev)
-{
-	unsigned long flags = ubd_enter();
-	bool there = ubd_file(dev);
-
-	ubd_leave(flags);
-	return there;
-}
-
 /* All devices if @dev is NULL. Listing claims nothing, a merge goes on. */
 void ubd_list_chains(struct mc_request *req, struct ubd *dev, bool json)
 {
 	struct task_struct *thread = ERR_PTR(-ENOMEM);
 	struct list_job *list = NULL;
-	char text[64];
 
-	if (dev && !configured(dev)) {
-		snprintf(text, sizeof(text), "ubd%c: it is not configured",
-			 'a' + ubd_unit(dev));
-		ubd_refuse(req, text);
+	if (dev && ubd_refuse_unconfigured(req, dev))
 		return;
-	}
 	list = ubd_job_new(sizeof(*list), dev, req);
 	if (list) {
 		list->json = json;

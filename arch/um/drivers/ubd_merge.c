@@ -454,19 +454,8 @@ void ubd_forget_merge(struct ubd *dev)
 
 /* ---- commands ---------------------------------------------------------- */
 
-static const char unsnapshot_usage[] =
-	"unsnapshot ubda [nowait] [delete] [force] [discard]";
 static const char merge_usage[] =
 	"merge ubda[=LAYER] [nowait] [delete] [force] | pause | resume | cancel | speed=N | auto=N";
-
-static void refuse_word(struct mc_request *req, const char *word,
-			const char *usage)
-{
-	char text[256];
-
-	snprintf(text, sizeof(text), "%.40s: unknown word: %s", word, usage);
-	ubd_refuse(req, text);
-}
 
 static void begin_job(struct mc_request *req, struct ubd *dev,
 		      const struct ubd_words *words,
@@ -489,41 +478,23 @@ static void begin_job(struct mc_request *req, struct ubd *dev,
 	ubd_job_run(&own->job, fails);
 }
 
-/* NULL and no device if the command was refused. */
-static struct ubd *device_of(struct mc_request *req,
-			     const struct ubd_words *words, const char *usage)
+static void unsnapshot_command(struct mc_request *req, struct ubd *dev,
+			       const struct ubd_words *words)
 {
-	char text[256];
-
-	if (words->unknown) {
-		refuse_word(req, words->unknown, usage);
-	} else if (!*words->device) {
-		snprintf(text, sizeof(text), "say which: %s", usage);
-		ubd_refuse(req, text);
-	} else if (words->unit < 0) {
-		ubd_refuse_device(req, words->device);
-	} else {
-		return ubd_device(words->unit);
-	}
-	return NULL;
+	begin_job(req, dev, words,
+		  words->discard ? discard_fails : unsnapshot_fails);
 }
 
-/* "unsnapshot ubda [nowait] [delete] [force] [discard]" */
 void mconsole_unsnapshot(struct mc_request *req)
 {
-	const char *error = ubd_obstacle(req);
-	struct ubd_words words;
-	struct ubd *dev;
+	static const struct ubd_command command = {
+		.name = "unsnapshot",
+		.usage = "unsnapshot ubda [nowait] [delete] [force] [discard]",
+		.parse = ubd_parse_unsnapshot,
+		.run = unsnapshot_command,
+	};
 
-	if (error) {
-		ubd_refuse(req, error);
-		return;
-	}
-	ubd_parse_unsnapshot(ubd_arguments(req, "unsnapshot"), &words);
-	dev = device_of(req, &words, unsnapshot_usage);
-	if (dev)
-		begin_job(req, dev, &words,
-			  words.discard ? discard_fails : unsnapshot_fails);
+	ubd_run_command(req, &command);
 }
 
 static void say_wish(struct mc_request *req, struct ubd *dev,
@@ -584,19 +555,14 @@ static void merge_command(struct mc_request *req, struct ubd *dev,
 		begin_job(req, dev, words, fold_fails);
 }
 
-/* "merge ubda[=LAYER] ...", see merge_usage */
 void mconsole_merge(struct mc_request *req)
 {
-	const char *error = ubd_obstacle(req);
-	struct ubd_words words;
-	struct ubd *dev;
+	static const struct ubd_command command = {
+		.name = "merge",
+		.usage = merge_usage,
+		.parse = ubd_parse_merge,
+		.run = merge_command,
+	};
 
-	if (error) {
-		ubd_refuse(req, error);
-		return;
-	}
-	ubd_parse_merge(ubd_arguments(req, "merge"), &words);
-	dev = device_of(req, &words, merge_usage);
-	if (dev)
-		merge_command(req, dev, &words);
+	ubd_run_command(req, &command);
 }
