@@ -3,8 +3,8 @@
 # Duty: fio's command lines, and what its answers say.
 #
 # A run is described by words: rw, bs, depth ("batch" for 64 in one system call,
-# or a number), seconds or bytes, mib (the part of the disk that is used), file or
-# files (each with a job of its own), extra.
+# or a number), engine (of more than one at a time), seconds or bytes, mib (the part
+# of the disk that is used), file or files (each with a job of its own), extra.
 package Bench::Fio;
 
 use strict;
@@ -13,7 +13,7 @@ use JSON::PP ();
 use Bench::Proc;
 
 # A batch of 64 shows the driver; single calls in a guest show ptrace.
-my @batch = qw(--ioengine=libaio --iodepth=64 --iodepth_batch_submit=64
+my @batch = qw(--iodepth=64 --iodepth_batch_submit=64
 	--iodepth_batch_complete_min=64 --iodepth_batch_complete_max=64);
 
 sub command {
@@ -23,18 +23,19 @@ sub command {
 		"--rw=$o{rw}", '--bs=' . ($o{bs} // '4k'), "--size=$o{mib}m",
 		'--direct=' . ($o{direct} // 0));
 
-	push @cmd, depth($o{depth} // 1), amount(%o), @{$o{extra} || []};
+	push @cmd, depth(%o), amount(%o), @{$o{extra} || []};
 	# What stands before the first name holds for all of them.
 	return @cmd, map { ('--name=job', "--filename=$_") }
 		@{$o{files} || [$o{file}]};
 }
 
 sub depth {
-	my ($depth) = @_;
+	my (%o) = @_;
+	my $engine = '--ioengine=' . ($o{engine} // 'libaio');
 
-	return @batch if $depth eq 'batch';
-	return '--ioengine=psync' if $depth == 1;
-	return ('--ioengine=libaio', "--iodepth=$depth");
+	return '--ioengine=psync' if ($o{depth} // 1) eq '1';
+	return ($engine, @batch) if $o{depth} eq 'batch';
+	return ($engine, "--iodepth=$o{depth}");
 }
 
 # A run by time draws blocks without remembering them. A run by bytes draws

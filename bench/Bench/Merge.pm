@@ -18,9 +18,10 @@ sub idle_stage {
 	my ($s) = @_;
 
 	return {open => sub { set_up($s) }, rows => [
-		idle($s, 'scattered', 'scattered 4 KiB', rw => 'randwrite',
-			depth => 'batch'),
-		idle($s, 'stream', 'sequential data', rw => 'write', bs => '1m')]};
+		idle($s, 'scattered', 'scattered 4 KiB', [rw => 'write:8k',
+			bs => '8k'], rw => 'randwrite', depth => 'batch'),
+		idle($s, 'stream', 'sequential data', [rw => 'write', bs => '1m'],
+			rw => 'write', bs => '1m')]};
 }
 
 # Disks are twice as large as what is written.
@@ -28,25 +29,33 @@ sub set_up {
 	my ($s) = @_;
 	my $mib = $s->{merge_mib} * 2;
 
-	$s->sparse('disk.img', $mib << 20);
+	$s->random($_, $mib) for qw(disk.img host.img);
 	$s->ours('ubd0=' . $s->path('disk.img'));
-	$s->tool(qw(qemu-img create -q -f qcow2), $s->path('q.qcow2'),
-		$mib . 'M') if $s->{have_qemu};
+	$s->tool(qw(qemu-img convert -f raw -O qcow2), $s->path('disk.img'),
+		$s->path('q.qcow2')) if $s->{have_qemu};
 	$s->qsd('q.qcow2');
+	$s->warm;
 	return;
 }
 
+# idle(S, ID, WHAT, ALIKE, %run): ALIKE writes on the host what the merge of %run
+# has to write: every other block of 4 KiB, at random, is 8 KiB of 16 on average.
 sub idle {
-	my ($s, $id, $what, %run) = @_;
-	my %all = (%run, mib => $s->{merge_mib} * 2,
-		bytes => "$s->{merge_mib}m", extra => ['--end_fsync=1']);
+	my ($s, $id, $what, $alike, %run) = @_;
+	my %amount = (mib => $s->{merge_mib} * 2, bytes => "$s->{merge_mib}m",
+		extra => ['--end_fsync=1']);
+	my %all = (%run, %amount);
 
 	return {id => "unsnapshot-$id", unit => 'MiB/s', quick => 1,
 		title => "unsnapshot of $s->{merge_mib} MiB of $what, guest idle",
 		before => sub { layers($s, %all) },
 		who => ['cp and sync' => sub { rate($s, sub { cp($s) }) },
 			'ours' => sub { rate($s, sub { merge($s, 'ours') }) },
+			'host in place' => $s->mibs('host', 'host.img', @$alike,
+				%amount),
 			'qsd commit' => sub { rate($s, sub { merge($s, 'qsd') }) }],
+		note => 'host in place: fio writes as much, in such pieces, into a'
+			. ' file of the host',
 		goals => [{of => 'ours', to => 'cp and sync', least => 0.8}]};
 }
 

@@ -79,7 +79,8 @@ sub single {
 			{of => 'ours', to => 'stock', least => 1.35}]};
 }
 
-# Each block at most once, or what was read before would be in the cache.
+# Each block at most once, or what was read before would be in the cache. Through
+# its cache the host answers 64 requests at once only by io_uring.
 sub cold_random {
 	my ($s) = @_;
 	my %run = (rw => 'randread', depth => 'batch',
@@ -88,7 +89,7 @@ sub cold_random {
 	return {id => 'cold-randread', unit => 'IOPS', quick => 1, note => $direct,
 		title => '4 KiB random read, not cached, batches of 64: raw',
 		who => everyone_cold($s, 'iops', %run),
-		goals => [{of => 'ours', to => 'host direct', least => 0.8},
+		goals => [{of => 'ours', to => 'host', least => 0.8},
 			{of => 'ours A', to => 'host direct', least => 0.8}]};
 }
 
@@ -122,7 +123,7 @@ sub everyone_cold {
 	my ($s, $method, %run) = @_;
 	my @who = (['ours', 'ours', 'ubda', 'ours.img'],
 		['ours A', 'ours', 'ubdb', 'async.img'],
-		['host', 'host', 'host.img', 'host.img'],
+		['host', 'host', 'host.img', 'host.img', engine => 'io_uring'],
 		['host direct', 'host', 'host.img', 'host.img', direct => 1],
 		['stock', 'stock', 'ubda', 'stock.img'],
 		['qsd', 'qsd', 'vda', 'q.qcow2']);

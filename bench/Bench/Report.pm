@@ -29,7 +29,7 @@ sub range {
 # row(RESULT): one row as text.
 sub row {
 	my ($r) = @_;
-	my @lines = ("$r->{title} [$r->{unit}]");
+	my @lines = ("$r->{title} [$r->{unit}], measured in $r->{took} s");
 
 	push @lines, map { who($_) } @{$r->{who}};
 	push @lines, map { '    ' . goal($_) } @{$r->{goals}};
