@@ -117,7 +117,10 @@ struct ipage_cache {
 	struct cow_queue waiters; /* for a page to become evictable */
 };
 
-/* When the layers are open, and before any of their pages is asked for. */
+/*
+ * When the layers are open, and before any of their pages is asked for. The owners'
+ * cache, which shares the bound, comes with it.
+ */
 int cow_cache_init(struct chain *chain, struct cow_error *err);
 void cow_cache_exit(struct chain *chain);
 
@@ -480,20 +483,37 @@ void cow_sub_submit(struct sub *sub);
 
 /* ---- who owns what, remembered ----------------------------------------- */
 
-#define OWNER_BLOCKS	64u	/* of a line: 256 KiB */
-#define OWNER_UNKNOWN	0xffffu
-#define OWNER_LINES	8192u	/* 2 GiB */
+#define OWNER_BLOCKS	64u	/* of a line: 256 KiB of the disk */
 
 struct owner_line {
 	uint64_t tag;		/* number of the stretch of OWNER_BLOCKS, + 1 */
 	uint64_t epoch;
-	uint16_t owner[OWNER_BLOCKS];
+	uint64_t fact[OWNER_BLOCKS];
 };
 
 struct owner_cache {
 	struct owner_line *lines;
+	uint32_t count;
 	uint64_t epoch;
 };
+
+/* Bytes that it takes where the index may take @bound in all. */
+size_t cow_owners_cost(size_t bound);
+
+int cow_owners_init(struct chain *chain, size_t bound);
+void cow_owners_exit(struct chain *chain);
+void cow_owners_forget(struct chain *chain);
+
+/*
+ * False if nothing is known of @sector; else the stretch that begins with it, at
+ * most @count sectors, and its owner.
+ */
+bool cow_owners_find(struct chain *chain, uint64_t sector, uint64_t count,
+		     struct cow_run *run, struct layer **owner);
+
+/* @run of @owner, neither of which can change until the next forgetting. */
+void cow_owners_remember(struct chain *chain, const struct cow_run *run,
+			 const struct layer *owner);
 
 /* ---- the chain --------------------------------------------------------- */
 

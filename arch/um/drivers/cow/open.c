@@ -621,9 +621,6 @@ static void chain_free(struct chain *chain)
 	cow_cache_exit(chain);
 	if (chain->guard.copy)
 		env.free(chain->guard.copy, COW_BLOCK_SIZE);
-	if (chain->owners.lines)
-		env.free(chain->owners.lines,
-			 OWNER_LINES * sizeof(struct owner_line));
 	if (chain->by_rank)
 		env.free(chain->by_rank,
 			 COW_MAX_DEPTH * sizeof(*chain->by_rank));
@@ -653,11 +650,8 @@ static int chain_memory(struct chain *chain)
 
 	chain->subs = env->alloc(CHAIN_SUBS * sizeof(*chain->subs));
 	chain->by_rank = env->alloc(COW_MAX_DEPTH * sizeof(*chain->by_rank));
-	chain->owners.lines = env->alloc(OWNER_LINES *
-					 sizeof(struct owner_line));
 	chain->guard.copy = env->alloc(COW_BLOCK_SIZE);
-	if (!chain->subs || !chain->by_rank || !chain->owners.lines ||
-	    !chain->guard.copy)
+	if (!chain->subs || !chain->by_rank || !chain->guard.copy)
 		return -ENOMEM;
 	for (i = 0; i < CHAIN_SUBS; i++) {
 		chain->subs[i].chain = chain;

@@ -25,7 +25,6 @@
  * The bound is for all of it: the owners, and for each page what is known of it
  * and at most two heads of the hash.
  */
-#define OWNERS_COST	(OWNER_LINES * sizeof(struct owner_line))
 #define PAGE_COST	(IPAGE_SIZE + sizeof(struct ipage) + \
 			 2 * sizeof(struct ipage *))
 
@@ -75,17 +74,21 @@ static uint64_t mib(uint64_t bytes)
 	return (bytes + (1 << 20) - 1) >> 20;
 }
 
+static size_t bound(const struct chain *chain)
+{
+	return chain->env.index_bytes ?: CACHE_DEFAULT;
+}
+
 /* How many pages, or 0 and @err if all of them would be too many. */
 static uint64_t choose_count(const struct chain *chain, struct cow_error *err)
 {
-	size_t bytes = chain->env.index_bytes;
+	size_t bytes = bound(chain);
+	size_t owners = cow_owners_cost(bytes);
 	uint64_t count = 0;
 	uint64_t all;
 
-	if (!bytes)
-		bytes = CACHE_DEFAULT;
-	if (bytes > OWNERS_COST)
-		count = (bytes - OWNERS_COST) / PAGE_COST;
+	if (bytes > owners)
+		count = (bytes - owners) / PAGE_COST;
 	if (chain->env.index_all) {
 		all = all_pages(chain);
 		if (all > count) {
@@ -93,7 +96,7 @@ static uint64_t choose_count(const struct chain *chain, struct cow_error *err)
 				 "%s: all of its index may need %llu MiB of memory, and at most %llu are for it; give the machine more, or set a bound (flag M<n>)",
 				 chain->top->path,
 				 (unsigned long long)mib(all * PAGE_COST +
-							 OWNERS_COST),
+							 owners),
 				 (unsigned long long)bytes >> 20);
 			return 0;
 		}
@@ -117,7 +120,8 @@ int cow_cache_init(struct chain *chain, struct cow_error *err)
 	cache->pages = chain->env.alloc(cache->count * sizeof(*cache->pages));
 	cache->memory = chain->env.alloc((size_t)cache->count * IPAGE_SIZE);
 	cache->hash = chain->env.alloc(hash * sizeof(*cache->hash));
-	if (!cache->pages || !cache->memory || !cache->hash)
+	if (!cache->pages || !cache->memory || !cache->hash ||
+	    cow_owners_init(chain, bound(chain)))
 		return cow_fail(err, -ENOMEM, "%s: %s", chain->top->path,
 				cow_reason(-ENOMEM));
 	cache->lru.next = &cache->lru;
@@ -130,6 +134,7 @@ void cow_cache_exit(struct chain *chain)
 	struct ipage_cache *cache = &chain->cache;
 	const struct cow_env *env = &chain->env;
 
+	cow_owners_exit(chain);
 	if (cache->hash)
 		env->free(cache->hash, (cache->hash_mask + 1) *
 				       sizeof(*cache->hash));

@@ -2,16 +2,13 @@
 /*
  * A chain of layers: order, description, and which layer answers for a sector.
  *
- * Duty: resolve a range to runs, top down and without recursion; remember the
- * owners below the layers that change, so that depth costs nothing on a hit.
+ * Duty: resolve a range to runs, top down and without recursion; have the answers
+ * remembered that can not change.
  *
- * Invariants: the owner cache holds facts about layers that can not change; it
- * is forgotten whenever the order of layers, or which of them may change, does.
+ * Invariants: what is remembered is forgotten whenever the order of layers, or
+ * which of them may change, does.
  */
-#include <string.h>
 #include "engine.h"
-
-#define REMEMBER_BLOCKS	256u	/* at once: a request of 1 MiB */
 
 unsigned int cow_rank(const struct layer *layer)
 {
@@ -30,7 +27,7 @@ void cow_chain_relinked(struct chain *chain)
 	chain->depth = cow_rank(layer) + 1;
 	for (rank = chain->depth; rank--; layer = layer->parent)
 		chain->by_rank[rank] = layer;
-	chain->owners.epoch++;
+	cow_owners_forget(chain);
 }
 
 /* The uppermost layer that can not change at the moment. */
@@ -41,61 +38,6 @@ static struct layer *settled(const struct chain *chain)
 	if (layer && (chain->drain.active || chain->flush.blocked))
 		layer = layer->parent;
 	return layer;
-}
-
-/* The line for a block: nothing is known of it if it is another's. */
-static struct owner_line *line_of(struct chain *chain, uint64_t block)
-{
-	return &chain->owners.lines[block / OWNER_BLOCKS % OWNER_LINES];
-}
-
-static bool line_valid(const struct chain *chain, const struct owner_line *line,
-		       uint64_t block)
-{
-	return line->tag == block / OWNER_BLOCKS + 1 &&
-	       line->epoch == chain->owners.epoch;
-}
-
-static uint16_t known_owner(struct chain *chain, uint64_t sector)
-{
-	uint64_t block = sector / COW_BLOCK_SECTORS;
-	struct owner_line *line = line_of(chain, block);
-
-	return line_valid(chain, line, block) ?
-	       line->owner[block % OWNER_BLOCKS] : OWNER_UNKNOWN;
-}
-
-/* How far, at most @count sectors, the cache knows the same owner. */
-static uint64_t known_length(struct chain *chain, uint64_t sector,
-			     uint64_t count, uint16_t owner)
-{
-	uint64_t n = COW_BLOCK_SECTORS - sector % COW_BLOCK_SECTORS;
-
-	while (n < count && known_owner(chain, sector + n) == owner)
-		n += COW_BLOCK_SECTORS;
-	return n < count ? n : count;
-}
-
-/* Whole blocks only: one with several owners is asked about each time. */
-static void remember(struct chain *chain, const struct cow_run *run,
-		     uint16_t owner)
-{
-	uint64_t block = (run->sector + COW_BLOCK_SECTORS - 1) /
-			 COW_BLOCK_SECTORS;
-	uint64_t end = (run->sector + run->count) / COW_BLOCK_SECTORS;
-
-	if (end > block + REMEMBER_BLOCKS)
-		end = block + REMEMBER_BLOCKS;
-	for (; block < end; block++) {
-		struct owner_line *line = line_of(chain, block);
-
-		if (!line_valid(chain, line, block)) {
-			memset(line->owner, 0xff, sizeof(line->owner));
-			line->tag = block / OWNER_BLOCKS + 1;
-			line->epoch = chain->owners.epoch;
-		}
-		line->owner[block % OWNER_BLOCKS] = owner;
-	}
 }
 
 /* Ask @layer and those below it in turn. */
@@ -133,20 +75,13 @@ static int resolve_settled(struct chain *chain, struct layer *layer,
 			   struct cow_run *run, struct layer **owner,
 			   struct ipage **page)
 {
-	uint16_t rank = known_owner(chain, sector);
 	int err;
 
-	if (rank != OWNER_UNKNOWN) {
-		*owner = chain->by_rank[rank];
-		err = (*owner)->ops->map(*owner, sector,
-					 known_length(chain, sector, count,
-						      rank), run, page);
-		if (err || run->state != COW_ABSENT)
-			return err;
-	}
+	if (cow_owners_find(chain, sector, count, run, owner))
+		return 0;
 	err = walk(layer, sector, count, NULL, run, owner, page);
 	if (!err && *owner)
-		remember(chain, run, cow_rank(*owner));
+		cow_owners_remember(chain, run, *owner);
 	return err;
 }
 
