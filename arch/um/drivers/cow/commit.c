@@ -547,6 +547,7 @@ static void cycle_end(struct chain *chain, int result)
 	struct flush_cycle *flush = &chain->flush;
 
 	flush->running = false;
+	flush->failed = result;
 	cow_wake(chain, &flush->waiters, result);
 	if (cow_queue_empty(&flush->next) || flush->blocked || flush->held) {
 		/* Who found no clean page meanwhile could not begin another. */

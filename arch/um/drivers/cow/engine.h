@@ -147,6 +147,9 @@ void cow_page_dirty(struct ipage *page);
 void cow_page_pin(struct ipage *page);
 void cow_page_unpin(struct ipage *page);
 
+/* Are so many dirty that nobody should wait until somebody asks for a commit? */
+bool cow_pages_crowd(const struct chain *chain);
+
 /* Stop being dirty: @page is as the disk is about to be. */
 void cow_page_cleaned(struct ipage *page);
 
@@ -553,6 +556,7 @@ struct fold {
  * @blocked: a snapshot has not settled: no flush may be answered
  * @held: a merge waits for the end of the running one, to change the order of
  *	layers before the next one begins
+ * @failed: the last one did: writes begin no other
  * @again: a snapshot that found no room on the host; it tries again when a
  *	flush asks for it, and now and then
  */
@@ -560,6 +564,7 @@ struct flush_cycle {
 	bool running;
 	bool blocked;
 	bool held;
+	bool failed;
 	struct cow_queue waiters;
 	struct cow_queue next;
 	struct cow_queue again;

@@ -21,6 +21,9 @@
 #define CACHE_DEFAULT	(62u << 20)
 #define PAGES_LEAST	256u
 
+/* A share of them that is dirty is enough for a commit: see request.c. */
+#define DIRTY_SHARE	16u
+
 /*
  * The bound is for all of it: the owners, and for each page what is known of it
  * and at most two heads of the hash.
@@ -416,6 +419,11 @@ void cow_page_dirty(struct ipage *page)
 	layer->chain->cache.dirty++;
 	page->dirty_next = layer->dirty[level];
 	layer->dirty[level] = page;
+}
+
+bool cow_pages_crowd(const struct chain *chain)
+{
+	return chain->cache.dirty > chain->cache.count / DIRTY_SHARE;
 }
 
 void cow_page_cleaned(struct ipage *page)

@@ -718,6 +718,24 @@ static int check(const struct chain *chain, const struct common_io *io)
 	return 0;
 }
 
+/*
+ * A commit copies and writes all that is dirty, and the guest with it waits. So of a
+ * disk that is written to all over it is done often, and never when the last page
+ * is taken.
+ */
+static void begin_write(struct req *req)
+{
+	struct chain *chain = req->chain;
+
+	if (chain->durable)
+		io_of(req)->flags |= COMMON_FUA;
+	track(req);
+	if (!cow_pages_crowd(chain) || chain->flush.failed)
+		return;
+	cow_flush_staged(chain);
+	cow_run(chain);
+}
+
 int cow_submit(struct common_file *file, struct common_io *io)
 {
 	struct chain *chain = cow_chain(file);
@@ -735,11 +753,8 @@ int cow_submit(struct common_file *file, struct common_io *io)
 	req->wait.run = req_run;
 	req->chain = chain;
 	chain->requests++;
-	if (is_write(io->op)) {
-		if (chain->durable)
-			io->flags |= COMMON_FUA;
-		track(req);
-	}
+	if (is_write(io->op))
+		begin_write(req);
 	if (!advance(req))
 		cow_run(chain);
 	if (req->finished)
