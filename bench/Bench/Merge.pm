@@ -31,7 +31,7 @@ sub set_up {
 
 	$s->random($_, $mib) for qw(disk.img host.img);
 	$s->ours('ubd0=' . $s->path('disk.img'));
-	$s->tool(qw(qemu-img convert -f raw -O qcow2), $s->path('disk.img'),
+	$s->tool(qw(qemu-img convert -f raw -O qcow2), $s->path('host.img'),
 		$s->path('q.qcow2')) if $s->{have_qemu};
 	$s->qsd('q.qcow2');
 	$s->warm;

@@ -170,6 +170,8 @@ sub flushed {
 			qsd => $s->iops('qsd', 'vda', %run,
 				extra => ['--fsync=1']),
 			stock => $s->iops('stock', 'ubda', %run,
+				extra => ['--fsync=1']),
+			null_blk => $s->iops('ours', 'nullb0', %run,
 				extra => ['--fsync=1'])],
 		goals => [{of => 'ours', to => 'host', least => 0.9}]};
 }

@@ -656,46 +656,10 @@ static void carry_out(struct vdisk *disk, struct io_desc *desc,
 
 /* ---- the queue --------------------------------------------------------- */
 
-static bool changes(const struct io_desc *desc)
-{
-	return desc->op == IO_WRITE || desc->op == IO_COPY ||
-	       desc->op == IO_ZERO || desc->op == IO_PUNCH;
-}
-
-/* Where @desc changes its file, with what lies between pieces. */
-static void reach(const struct io_desc *desc, uint64_t *start, uint64_t *end)
-{
-	*start = desc->offset;
-	*end = desc->offset + desc->len;
-	if (desc->piece) {
-		const struct io_piece *last = &desc->piece[desc->npieces - 1];
-
-		*start = desc->piece->offset;
-		*end = last->offset + last->len;
-	}
-}
-
-/* What lies between pieces may be written again by whoever copies them. */
-static void check_between(const struct vdisk *disk, const struct io_desc *a,
-			  const struct io_desc *b)
-{
-	uint64_t start[2], end[2];
-
-	if (!changes(a) || !changes(b) || !(a->between || b->between) ||
-	    file_of(disk, a->fd) != file_of(disk, b->fd))
-		return;
-	reach(a, &start[0], &end[0]);
-	reach(b, &start[1], &end[1]);
-	assert(end[0] <= start[1] || end[1] <= start[0]);
-}
-
 static int v_submit(void *ctx, struct io_desc *desc)
 {
 	struct vdisk *disk = ctx;
-	unsigned int i;
 
-	for (i = 0; i < disk->nqueue; i++)
-		check_between(disk, disk->queue[i].desc, desc);
 	if (!disk->async ||
 	    tap_random(&disk->seed) % 100 < disk->inline_percent) {
 		carry_out(disk, desc, disk->next_piece);

@@ -342,54 +342,6 @@ static void test_pieces(int fd)
 	close(to);
 }
 
-/* 4 KiB of each 8 KiB, in memory and in the file. */
-static void copy_every_other(int fd, int to, struct io_piece piece[PIECES])
-{
-	static char mem[2 * PIECES * 4 * KIB];
-	struct io_desc desc = {
-		.op = IO_COPY, .fd = to, .src_fd = fd,
-		.piece = piece, .npieces = PIECES, .between = true,
-	};
-	unsigned int i;
-
-	for (i = 0; i < PIECES; i++)
-		piece[i] = (struct io_piece){
-			.src_offset = (PIECES - i) * 8 * KIB,
-			.offset = (2 * i + 1) * 4 * KIB,
-			.base = mem + 2 * i * 4 * KIB,
-			.len = 4 * KIB,
-		};
-	is(run(&desc), 0, "%s: copy pieces with gaps", label);
-}
-
-static void test_between(int fd)
-{
-	static uint8_t old[FILE_BYTES], buf[FILE_BYTES];
-	int to = open(in_dir("copy"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC,
-		      0600);
-	struct io_piece piece[PIECES];
-	unsigned int i;
-
-	memset(old, 0xa5, sizeof(old));
-	is(io->pwrite(ctx, to, old, sizeof(old), 0), 0, "%s: a full file",
-	   label);
-	copy_every_other(fd, to, piece);
-	io->pread(ctx, to, buf, sizeof(buf), 0);
-	for (i = 0; i < PIECES; i++) {
-		ok(matches(buf + piece[i].offset, piece[i].src_offset,
-			   piece[i].len), "%s: piece %u", label, i);
-		memset(buf + piece[i].offset, 0xa5, piece[i].len);
-	}
-	ok(!memcmp(buf, old, sizeof(buf)), "%s: all else is as it was", label);
-
-	if (ftruncate(to, 0) || ftruncate(to, FILE_BYTES))
-		ok(false, "%s: truncate", label);
-	copy_every_other(fd, to, piece);
-	is((long long)lseek(to, 4 * KIB, SEEK_HOLE), 8 * KIB,
-	   "%s: a hole between them stays one", label);
-	close(to);
-}
-
 /* copy_file_range() refuses files that append; a pread/pwrite loop does not */
 static void test_copy_by_hand(int fd)
 {
@@ -492,7 +444,6 @@ static void test_data(void)
 	test_copy(fd);
 	test_copy_by_hand(fd);
 	test_pieces(fd);
-	test_between(fd);
 	test_call();
 	test_crowd(fd);
 	close(fd);

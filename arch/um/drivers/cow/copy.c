@@ -97,7 +97,6 @@ static void gather_finish(struct sub *sub)
 	}
 	gather->sub = NULL;
 	gather->busy = false;
-	gather->mixed = false;
 	gather->count = 0;
 	copy_over(merge, sub);
 }
@@ -151,7 +150,6 @@ static void copy_alone(struct merge *merge, struct sub *sub,
 {
 	bool zero = from->state == COW_ZERO;
 
-	merge->gather.mixed = merge->gather.count;
 	sub->sector = copied->sector;
 	sub->count = copied->count;
 	sub->page = copied->page;
@@ -221,8 +219,6 @@ static void gather_go(struct merge *merge)
 	sub->io.npieces = gather->count;
 	/* A disk that is busy makes this window wait, and who writes to it. */
 	sub->io.early = !merge->work.chain->writes;
-	/* The window is held, but a V4 file has other blocks there. */
-	sub->io.between = merge->parent->ops != &cow_isam_ops && !gather->mixed;
 	copy_submit(merge, sub, gather_finish);
 }
 

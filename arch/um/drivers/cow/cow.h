@@ -98,9 +98,6 @@ struct io_piece {
  * @npieces: elements in @piece
  * @early: IO_COPY, @piece: the host may begin at once to bring them to its disk,
  *	so that the next sync finds little to do
- * @between: IO_COPY, @piece: the pieces ascend, and lie in memory as they do in
- *	@fd, and what is between them in @fd belongs to whoever submits this and is
- *	not written meanwhile: it may be read, and written again as it is
  * @call: IO_CALL: function to run
  * @arg: IO_CALL: its argument
  * @result: bytes moved (IO_READ, IO_WRITE), 0, or a negative errno
@@ -124,7 +121,6 @@ struct io_desc {
 	struct io_piece *piece;
 	unsigned int npieces;
 	bool early;
-	bool between;
 	int (*call)(void *arg);
 	void *arg;
 	int64_t result;

@@ -22,7 +22,6 @@
 #include "io_host.h"
 
 #define BOUNCE_BYTES	(256u << 10)
-#define DENSE		3	/* at most so many bytes for one that is copied */
 
 /* ---- one stretch ------------------------------------------------------- */
 
@@ -106,16 +105,16 @@ static int copy_one(const struct io_desc *desc)
 
 /* ---- many short ones --------------------------------------------------- */
 
-/* What the host has in its cache, all of it or nothing. */
-static bool read_at_once(int fd, char *base, size_t len, uint64_t offset)
+static bool read_at_once(int fd, const struct io_piece *piece)
 {
-	struct iovec iov = { .iov_base = base, .iov_len = len };
+	struct iovec iov = { .iov_base = piece->base, .iov_len = piece->len };
 	ssize_t got;
 
 	do {
-		got = preadv2(fd, &iov, 1, (off_t)offset, RWF_NOWAIT);
+		got = preadv2(fd, &iov, 1, (off_t)piece->src_offset,
+			      RWF_NOWAIT);
 	} while (got < 0 && errno == EINTR);
-	return got == (ssize_t)len;
+	return got == (ssize_t)piece->len;
 }
 
 /*
@@ -129,8 +128,7 @@ static void read_cached(const struct io_desc *desc)
 	for (i = 0; i < desc->npieces; i++) {
 		struct io_piece *piece = &desc->piece[i];
 
-		piece->read = read_at_once(desc->src_fd, piece->base,
-					   piece->len, piece->src_offset);
+		piece->read = read_at_once(desc->src_fd, piece);
 		if (!piece->read)
 			posix_fadvise(desc->src_fd, (off_t)piece->src_offset,
 				      piece->len, POSIX_FADV_WILLNEED);
@@ -153,42 +151,6 @@ static int read_rest(const struct io_desc *desc)
 			return got < 0 ? (int)got : -EIO;
 	}
 	return 0;
-}
-
-/* The part of the file that the pieces lie in. */
-static uint64_t stretch(const struct io_desc *desc)
-{
-	const struct io_piece *last = &desc->piece[desc->npieces - 1];
-
-	return last->offset + last->len - desc->piece->offset;
-}
-
-/*
- * One long write costs less than many short ones with gaps, here and when the
- * host brings it to its disk, unless much more is written then.
- */
-static bool is_dense(const struct io_desc *desc)
-{
-	uint64_t len = 0;
-	unsigned int i;
-
-	for (i = 0; i < desc->npieces; i++)
-		len += desc->piece[i].len;
-	return desc->npieces > 1 && len >= stretch(desc) / DENSE;
-}
-
-/*
- * All of the stretch into memory, gaps and all. Not from the disk, and no hole
- * is to be filled.
- */
-static bool read_between(const struct io_desc *desc)
-{
-	const struct io_piece *piece = desc->piece;
-	uint64_t len = stretch(desc);
-	off_t hole = lseek(desc->fd, (off_t)piece->offset, SEEK_HOLE);
-
-	return hole >= (off_t)(piece->offset + len) &&
-	       read_at_once(desc->fd, piece->base, len, piece->offset);
 }
 
 /* How many of @n pieces follow each other in memory and in the file. */
@@ -244,15 +206,11 @@ static void begin_early(const struct io_desc *desc)
 
 static int copy_pieces(const struct io_desc *desc)
 {
-	bool whole = desc->between && is_dense(desc) && read_between(desc);
 	int ret;
 
 	read_cached(desc);
 	ret = read_rest(desc);
-	if (!ret && whole)
-		ret = io_host_pwrite(NULL, desc->fd, desc->piece->base,
-				     stretch(desc), desc->piece->offset);
-	else if (!ret)
+	if (!ret)
 		ret = write_pieces(desc);
 	if (!ret && desc->early)
 		begin_early(desc);

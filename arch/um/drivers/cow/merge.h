@@ -47,7 +47,6 @@ struct copied {
  * struct gather - short stretches of one window that are copied together
  * @sub: what carries them; NULL before the first
  * @busy: they are on their way
- * @mixed: a stretch between them goes alone
  * @count: how many
  * @copied: what changes hands
  * @piece: what is copied
@@ -56,7 +55,6 @@ struct copied {
 struct gather {
 	struct sub *sub;
 	bool busy;
-	bool mixed;
 	unsigned int count;
 	struct copied copied[GATHER_SECTORS];
 	struct io_piece piece[GATHER_SECTORS];
