@@ -89,6 +89,7 @@ sub moo_stage {
 	my $moo = sub {
 		my ($id, $title, @words) = @_;
 		return {id => "moo-$id", unit => 's', quick => $id ne 'convert',
+			rounds => $id =~ /map|check/ ? 1 : undef,
 			title => "moo $title, a chain of 16 TiB with"
 				. " $s->{large_mib} MiB of data",
 			who => ['moo' => sub { moo($s, @words) },

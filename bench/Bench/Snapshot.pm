@@ -12,8 +12,8 @@ use warnings;
 use Time::HiRes qw(sleep time);
 use Bench::Proc;
 
-# Five rounds of these are a hundred.
-use constant {SNAPSHOTS => 20, PACE => 0.2};
+# Three rounds of these are a hundred.
+use constant {SNAPSHOTS => 34, PACE => 0.12};
 # Just below the largest file of ext4.
 use constant LARGE => (16 << 40) - (1 << 20);
 
