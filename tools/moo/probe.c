@@ -39,7 +39,7 @@ static void take_state(struct moo_probe *p, uint32_t state,
 		       const struct io_id *recorded, const char *successor)
 {
 	p->state = state;
-	if (!cow_record_about(recorded, &p->st.id))
+	if (!cow_record_about(recorded, &p->st))
 		p->state &= ~COW_IS_FROZEN;
 	if (p->state & COW_IS_FROZEN)
 		memcpy(p->successor, successor, COW_PATH_MAX);

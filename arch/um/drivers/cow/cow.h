@@ -142,10 +142,13 @@ enum io_kind { IO_KIND_FILE, IO_KIND_BLOCK, IO_KIND_OTHER };
  * struct io_stat - what the host says of a file
  * @fleeting: @id is another one when the file system has been mounted again, so
  *	nothing can be recorded about the file; only of an open one
+ * @reborn: the time of birth in @id is another one when the file has been written
+ *	for the first time, so that it says nothing; only of an open one
  */
 struct io_stat {
 	struct io_id id;
 	bool fleeting;
+	bool reborn;
 	enum io_kind kind;
 	uint64_t size;		/* bytes; of a block device its capacity */
 	uint64_t allocated;	/* bytes that the host set aside for it */

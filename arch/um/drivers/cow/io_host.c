@@ -175,22 +175,27 @@ static int block_size(int fd, struct io_stat *st)
 
 /*
  * FAT has no inodes. Of those in user space some make numbers up, too; who knows
- * when a file was made is taken for one that does not.
+ * when a file was made is taken for one that does not. An overlay copies a file
+ * from below when it is opened to be written: the number stays, the copy is young.
  */
-static bool numbers_are_fleeting(int fd, const struct io_stat *st)
+static void describe_home(int fd, struct io_stat *st)
 {
 	struct statfs fs;
 
 	if (fstatfs(fd, &fs))
-		return false;
+		return;
 	switch (fs.f_type) {
 	case MSDOS_SUPER_MAGIC:
 	case EXFAT_SUPER_MAGIC:
-		return true;
+		st->fleeting = true;
+		break;
 	case FUSE_SUPER_MAGIC:
-		return !st->id.birth_sec;
+		st->fleeting = !st->id.birth_sec;
+		break;
+	case OVERLAYFS_SUPER_MAGIC:
+		st->reborn = true;
+		break;
 	}
-	return false;
 }
 
 int io_host_stat(void *ctx, int fd, struct io_stat *st)
@@ -203,7 +208,7 @@ int io_host_stat(void *ctx, int fd, struct io_stat *st)
 	describe(&stx, st);
 	if (st->kind == IO_KIND_BLOCK)
 		return block_size(fd, st);
-	st->fleeting = numbers_are_fleeting(fd, st);
+	describe_home(fd, st);
 	return 0;
 }
 

@@ -337,7 +337,7 @@ bool cow_layer_has_magic(const struct layer *layer)
 
 bool cow_record_is_mine(const struct layer *layer)
 {
-	return cow_record_about(&layer->record.self, &layer->st.id);
+	return cow_record_about(&layer->record.self, &layer->st);
 }
 
 static int load_record(struct layer *layer, struct cow_error *err)

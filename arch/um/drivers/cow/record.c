@@ -175,10 +175,14 @@ int cow_record_thaw(const struct layer *layer)
 	return err;
 }
 
-bool cow_record_about(const struct io_id *recorded, const struct io_id *id)
+bool cow_record_about(const struct io_id *recorded, const struct io_stat *st)
 {
+	const struct io_id *id = &st->id;
+
 	if (recorded->ino != id->ino)
 		return false;
+	if (st->reborn)
+		return true;
 	if (!recorded->birth_sec || !id->birth_sec)
 		return recorded->dev == id->dev;
 	return recorded->birth_sec == id->birth_sec &&

@@ -49,12 +49,13 @@ int cow_record_remove(const struct cow_env *env, int fd, const char *path);
 int cow_record_leave(const struct cow_env *env, const char *path);
 
 /**
- * cow_record_about() - is a record that names @recorded about the file @id, and
+ * cow_record_about() - is a record that names @recorded about the file @st, and
  * not about one that it was copied from with its bytes?
  *
- * The device number may change with a reboot of the host, the time of birth not.
+ * The device number may change with a reboot of the host, the time of birth not:
+ * but for a file of an overlay, which is known by its inode number alone.
  */
-bool cow_record_about(const struct io_id *recorded, const struct io_id *id);
+bool cow_record_about(const struct io_id *recorded, const struct io_stat *st);
 
 /**
  * cow_v4_put_slot() - write the slot of @v4's generation; durable on return
