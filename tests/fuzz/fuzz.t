@@ -32,7 +32,7 @@ afl)
 	;;
 esac
 
-mkdir -p "$work/golden" "$work/lines"
+mkdir -p "$work/golden" "$work/lines" "$work/texts"
 if ! echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void)
 	{ return 0; }' | $cc -fsanitize=fuzzer -x c -o "$work/try" - 2>/dev/null
 then
@@ -41,6 +41,10 @@ then
 fi
 perl tests/golden/make.pl "$work/golden" / >/dev/null
 rm -f "$work"/golden/*.raw "$work"/golden/*.expect
+for image in "$work"/golden/*.cow; do
+	build/moo dump "$image" >"$work/texts/${image##*/}" 2>/dev/null ||
+		rm "$work/texts/${image##*/}"
+done
 # The first byte says to whom the rest is said, see fuzz_line.c.
 printf '\0000rsAV4C9H8S7=a.cow,b.img,serial' >"$work/lines/device"
 printf '\001sync,threads,record=f' >"$work/lines/options"
@@ -136,10 +140,11 @@ runs_afl()
 	target chain golden $host $engine
 	target moo golden $tool $engine
 	target line lines $words $engine
+	target text texts $tool $engine
 }
 
 n=0
-for name in header chain moo line; do
+for name in header chain moo line text; do
 	n=$((n + 1))
 	runs=
 	if wait "$(cat "$work/$name.pid")"; then
