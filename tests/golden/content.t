@@ -53,7 +53,9 @@ reads()
 {
 	rm -f flat
 	moo merge "$1" flat || true
-	holds "$3: content" cmp flat "$2.raw"
+	original=$2.raw
+	[ -e "$original" ] || original=$2.img
+	holds "$3: content" cmp flat "$original"
 }
 
 # checks FILE STATUS LABEL
@@ -153,6 +155,19 @@ for name in v4-sealed v4-disk-sealed; do
 	moo check --data again.cow >checked 2>&1 || status=$?
 	is "$((status % 3))" 0 "$name: as what was sealed"
 done
+
+# Of one image there are two headers, which have no data and a geometry each.
+for name in head-4 head-67; do
+	reads $name.cow small $name
+	checks $name.cow 0 $name
+	is "$(field $name.cow backing-filename)" "$(pwd -P)/small.img" \
+		"$name: its image"
+done
+moo info head-4.cow >text
+like "$(cat text)" "geometry: 4 cylinders, 4 heads, 4 sectors" "head-4: geometry"
+moo info head-67.cow >text
+like "$(cat text)" "geometry: 67 cylinders, 1 heads, 1 sectors" \
+	"head-67: geometry"
 
 # Where the bits of the last sectors are, or would be.
 for name in v1-le v1-be v2; do

@@ -293,6 +293,20 @@ finish('v4-disk-sealed', [
        (map { "sector $_ data " . (16 * 4096 + 512 * $_) } 0 .. 38),
        'seal 21 2 5 1', @lower, @upper);
 
+# Two headers of one image: each has a geometry, and none has data.
+for my $geometry ([4, 4, 4], [67, 1, 1]) {
+	my %head = (size => $v4size, levels => 1, generation => 2, content => 1,
+		    root => 0, end => 8, owned => 0, state => 0,
+		    kind => $doc->number('COW_KIND_HEADER'));
+	my ($cylinders, $heads, $sectors) = @$geometry;
+
+	finish("head-$cylinders", [
+		slot(%layer, %head, cylinders => $cylinders, heads => $heads,
+		     sectors => $sectors),
+		3 * 4096, pack('a4096', $path),
+	], $base{small}, header_lines(%head, parent => $path));
+}
+
 # A state record, with a successor.
 my $next = "$prefix/next.cow";
 my %record = (
