@@ -87,6 +87,27 @@ for v in 1 2 3 4; do
 	mv kept base
 done
 
+# A raw parent's time counts to the nanosecond, where the layer has room for that.
+cp base early
+for v in 3 4; do
+	touch -d '2003-03-03 00:00:00.5' early
+	moo create -V $v -f early.cow early
+	holds "V$v: over a base of a certain time" reads early.cow early
+	touch -d '2003-03-03 00:00:00.500000001' early
+	case $v in
+	3) holds "V3: a nanosecond later it is the same" reads early.cow early ;;
+	4) fails "V4: a nanosecond later it is another" reads early.cow early ;;
+	esac
+	touch -d '2003-03-03 00:00:01.5' early
+	fails "V$v: a second later it is another" reads early.cow early
+	touch -d '2003-03-03 00:00:00.5' early
+	holds "V$v: with the old time it is itself" reads early.cow early
+	truncate -s +4096 early
+	touch -d '2003-03-03 00:00:00.5' early
+	fails "V$v: a larger one is another" reads early.cow early
+	truncate -s -4096 early
+done
+
 # Zeros of the old parent over data of the new one.
 truncate -s 1M hole
 moo create -V 4 -f e.cow hole
