@@ -119,6 +119,16 @@ holds "padding of V3" moo create --padding=64K pad.cow base
 moo info --output=json pad.cow >json
 is "$(json json format-specific data data-offset)" 131072 "aligns the data"
 
+# Every byte of a size counts, to the largest.
+holds "a disk of 2^63 - 512 bytes" \
+	moo create -V 4 --size=9223372036854775296 large.cow
+moo info --output=json large.cow >json
+is "$(json json virtual-size)" 9223372036854775296 "is as large as that"
+rm large.cow
+for n in 9223372036854775808 8E 9223372036854774785 18446744073709551616; do
+	fails "$n bytes are refused" moo create -V 4 --size=$n large.cow
+done
+fails "of none of them there is a file" test -e large.cow
 holds "a disk of its own" moo create --size=1.5M disk
 is "$(size disk)" 1572864 "has its size"
 refused 1 "disk: exists already" "a name that is taken" moo create disk base

@@ -57,11 +57,10 @@ int moo_finish(int ret, const struct cow_error *err)
 }
 
 /* The factor that a unit stands for, 0 if it is none. */
-static double unit_factor(const char *unit)
+static uint64_t unit_factor(const char *unit)
 {
 	static const char letters[] = "bkmgtpe";
 	const char *letter;
-	double factor = 1;
 
 	if (!*unit)
 		return 1;
@@ -70,27 +69,40 @@ static double unit_factor(const char *unit)
 		return 0;
 	if (unit[1] && strcasecmp(unit + 1, "b") && strcasecmp(unit + 1, "ib"))
 		return 0;
-	for (; letter > letters; letter--)
-		factor *= 1024;
-	return factor;
+	return 1ull << 10 * (letter - letters);
 }
 
-/* A double holds every size exactly that people write by hand. */
+/* "1.5G": a double holds exactly what people write so. */
+static int parse_fraction(const char *text, uint64_t *size)
+{
+	char *end;
+	double n = strtod(text, &end);
+	uint64_t factor = unit_factor(end);
+
+	if (!factor)
+		return -EINVAL;
+	n *= (double)factor;
+	if (!(n < 0x1p63))
+		return -ERANGE;
+	*size = (uint64_t)n;
+	return 0;
+}
+
 int moo_parse_size(const char *text, uint64_t *size)
 {
-	double n, factor;
+	uint64_t n, factor;
 	char *end;
 
 	if (!isdigit((unsigned char)*text))
 		return -EINVAL;
-	n = strtod(text, &end);
+	errno = 0;
+	n = strtoull(text, &end, 10);
 	factor = unit_factor(end);
 	if (!factor)
-		return -EINVAL;
-	n *= factor;
-	if (!(n < 0x1p63))
+		return parse_fraction(text, size);
+	if (errno || n > INT64_MAX / factor)
 		return -ERANGE;
-	*size = (uint64_t)n;
+	*size = n * factor;
 	return 0;
 }
 
