@@ -62,4 +62,18 @@ cp -a base.img inplace.img
 holds "uml_moo -d merges in place what ours wrote" \
 	uml_moo -d -b inplace.img inplace.cow
 is "$("$SECT" map inplace.img 0 4096 1)" "$(out back)" "with the same result"
+
+# V4 is none of stock's: refused under a second name; alone it is a raw disk, which
+# is why it must not be named so (ubd.rst, "Stock kernels and V4").
+moo create -V 4 four.cow base.img
+sums=$(cksum four.cow base.img)
+boot pair ubd0=four.cow,base.img <<'EOF'
+disks
+EOF
+is "$(out pair)" "" "stock refuses V4 with its parent's name"
+boot bare ubd0r=four.cow <<'EOF'
+dd if=/dev/ubda bs=8 count=1 2>/dev/null | od -A n -t x1 | tr -d ' '
+EOF
+is "$(out bare)" 4f4f4f4d00000004 "alone it is taken for a raw disk"
+is "$(cksum four.cow base.img)" "$sums" "neither of which has written"
 finish
