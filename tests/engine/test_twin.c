@@ -42,6 +42,7 @@ struct world {
 	struct common_file *file;
 	uint64_t seed;
 	uint64_t size;		/* of the device */
+	bool flat;		/* the base is a V4 disk */
 	char boot[300];
 	char boot_parent[300];
 	bool direct;
@@ -85,25 +86,84 @@ static void fill(struct world *w, uint8_t *buf, uint64_t len)
 	}
 }
 
-static void make_base(struct world *w, char name[300])
+static void make(struct world *w, struct cow_create_args *args)
+{
+	struct cow_error err = { "" };
+
+	args->mode = 0600;
+	args->gid = ~0u;
+	if (cow_create(&w->rig.env, args, &err)) {
+		snprintf(w->detail, sizeof(w->detail), "%s", err.text);
+		fail(w, "a file can not be made");
+	}
+}
+
+/* The first @bytes of the twin, @behind the end of what is there. */
+static void put_base(struct world *w, const char *name, uint64_t bytes,
+		     int64_t behind)
+{
+	int fd = open(name, O_CREAT | O_WRONLY, 0644);
+	off_t end = lseek(fd, 0, SEEK_END);
+
+	if (fd < 0 || pwrite(fd, w->twin, bytes, end + behind) !=
+		      (ssize_t)bytes)
+		fail(w, "the base can not be written");
+	close(fd);
+}
+
+/* Of V4, with its data in place. */
+static void make_disk(struct world *w, const char *name)
+{
+	struct cow_create_args args = {
+		.name = name,
+		.disk = true,
+		.size = w->size,
+		.padding = pick(w, 2) ? 65536 : 0,
+	};
+
+	make(w, &args);
+	put_base(w, name, w->size, -(int64_t)w->size);
+}
+
+static void make_raw(struct world *w, const char *name)
 {
 	uint64_t bytes = w->size;
-	int fd;
 
 	/* Now and then a size that is no multiple of a sector. */
 	if (pick(w, 4) == 0)
 		bytes -= 1 + pick(w, 511);
+	memset(w->twin + bytes, 0, w->size - bytes);
+	put_base(w, name, bytes, 0);
+}
+
+static void make_base(struct world *w, char name[300])
+{
 	fill(w, w->twin, w->size);
 	/* Some zeros, so that absent and zero are told apart. */
 	if (pick(w, 2))
 		memset(w->twin + w->size / 3 / 512 * 512, 0, w->size / 4);
 	w->twin[0] = 'x';
-	memset(w->twin + bytes, 0, w->size - bytes);
 	name_of(w, name, "base");
-	fd = open(name, O_CREAT | O_TRUNC | O_WRONLY, 0644);
-	if (fd < 0 || write(fd, w->twin, bytes) != (ssize_t)bytes)
-		fail(w, "the base can not be written");
-	close(fd);
+	w->flat = pick(w, 4) == 0;
+	if (w->flat)
+		make_disk(w, name);
+	else
+		make_raw(w, name);
+}
+
+/* The base is named by one that has no data. */
+static void add_header(struct world *w)
+{
+	char base[300];
+	struct cow_create_args args = {
+		.name = w->boot,
+		.parent = base,
+		.header = true,
+	};
+
+	strcpy(base, w->boot);
+	name_of(w, w->boot, "head");
+	make(w, &args);
 }
 
 static int open_chain(struct world *w)
@@ -134,18 +194,12 @@ static void add_layer(struct world *w, const char *parent, char name[300])
 	struct cow_create_args args = {
 		.name = name,
 		.parent = parent,
-		.mode = 0600,
-		.gid = ~0u,
 	};
-	struct cow_error err = { "" };
 
 	name_of(w, name, "layer");
 	if (pick(w, 2))
 		args.version = 4;
-	if (cow_create(&w->rig.env, &args, &err)) {
-		snprintf(w->detail, sizeof(w->detail), "%s", err.text);
-		fail(w, "a layer can not be made");
-	}
+	make(w, &args);
 }
 
 static void build(struct world *w)
@@ -159,6 +213,8 @@ static void build(struct world *w)
 	strcpy(w->boot, parent);
 	w->boot_parent[0] = 0;
 	w->built = layers;
+	if (!layers && !w->flat && pick(w, 2))
+		add_header(w);
 	while (layers-- && !w->failure) {
 		add_layer(w, parent, w->boot);
 		strcpy(w->boot_parent, pick(w, 2) ? parent : "");
@@ -557,7 +613,9 @@ static bool sequence(struct world *w, uint64_t seed)
 		     w->failure, w->detail);
 	snprintf(cmd, sizeof(cmd), "%s/", rig_dir());
 	while (w->names--) {
-		static const char *const kinds[] = { "base", "layer", "snap" };
+		static const char *const kinds[] = {
+			"base", "head", "layer", "snap",
+		};
 		size_t i;
 
 		for (i = 0; i < ARRAY_SIZE(kinds); i++) {
