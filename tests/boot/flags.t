@@ -146,4 +146,12 @@ go ready
 ended_well hot "the guest ended"
 like "$(out hot | sed -n 2p)" "heads=128 sectors=32 cylinders=9" \
 	"the geometry is the usual one"
+
+# Each is told of where people look
+"$UML" --help >help 2>&1
+for flag in R S W c d t A V3 L 'C<n>' 'H<n>' 'S<n>' 'M<n>' Ma 'P<n>' 'B<n>'; do
+	holds "--help says what $flag is" grep -qE "^ {6}([^ ]+, )*${flag}[ ,]" help
+	holds "and so does ubd.rst" \
+		grep -qF "\`\`$flag\`\`" "$boot_top/Documentation/ubd.rst"
+done
 finish

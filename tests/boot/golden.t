@@ -177,4 +177,15 @@ done
 is "$(stat -c '%s %Y' small.img v1odd.img v2odd.img | tr '\n' ' ')" \
 	"33892 1133395200 951808 1133395200 2000384 1133395200 " \
 	"no parent was written"
+
+boot heads ubd0r=head-4.cow ubd1r=head-67.cow <<'EOF'
+for d in a b; do sect info /dev/ubd$d; done
+for d in a b; do dd if=/dev/ubd$d of="$S/head.$d" bs=512 2>/dev/null; done
+EOF
+ended_well heads "two headers of one image"
+like "$(out heads | sed -n 1p)" "heads=4 sectors=4 cylinders=4" "one geometry"
+like "$(out heads | sed -n 2p)" "heads=1 sectors=1 cylinders=67" "another one"
+for d in a b; do
+	holds "the same data" cmp share/head.$d head-4.raw
+done
 finish
