@@ -79,6 +79,31 @@ moo rollback --discard top.cow
 is "$(od -An -tx1 -j8 -N4 top.cow | tr -d ' ')" 00000000 \
 	"programs that know no records refuse it"
 
+# Chains that do not open, and that no machine could drop the top of.
+frozen_under 4
+mv base gone
+fails "it does not open without the base" moo merge -f top.cow out 2>why
+holds "it is dropped without it" moo rollback --discard top.cow
+mv gone base
+moo merge -f top.cow out
+holds "and reads as its parent" cmp out was
+frozen_under 3
+touch -d '2021-01-01' low
+fails "nor over a parent with another time" moo merge -f top.cow out 2>why
+holds "it is dropped" moo rollback --discard top.cow
+frozen_under 4
+moo resize top.cow 4M
+holds "one that was made larger is dropped" moo rollback --discard top.cow
+moo merge -f low out
+holds "and its parent reads as it was" cmp out was
+
+# Of the parent nothing but the header is written.
+frozen_under 4
+moo seal low
+moo rollback --discard top.cow
+like "$(moo info low)" "sealed: yes" "the parent keeps its seal"
+holds "which is right" moo check --data low
+
 # Who is in the way.
 frozen_under 4
 moo create -V 4 clone.cow low

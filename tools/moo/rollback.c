@@ -12,6 +12,11 @@
  * Invariants: nothing is lost before DROP is durable, and all of the top with it.
  * After it the names of both files lead to the parent. Stopped at any point, the
  * same command goes on.
+ *
+ * A machine lets the engine do that (drain.c), with a chain that is open. Here it
+ * need not open: that a base is missing, that the parent's time or the top's size
+ * is another, is no reason to be left with a state that nobody wants. Of the parent
+ * the header alone is written, so that it keeps its seal.
  */
 #include <errno.h>
 #include <stdlib.h>
