@@ -134,25 +134,6 @@ int moo_relink_refuse(const struct moo_probe *top, struct moo_chain *parent,
 
 /* ---- V4 ---------------------------------------------------------------- */
 
-static void identify(struct cow_disk_v4 *v4, const struct moo_probe *parent)
-{
-	v4->parent_size = parent->st.size;
-	v4->parent_mtime_sec = parent->st.mtime_sec;
-	v4->parent_mtime_nsec = parent->st.mtime_nsec;
-	v4->parent_content = 0;
-	memset(v4->parent_uuid, 0, sizeof(v4->parent_uuid));
-	if (parent->hdr.format == COW_RAW) {
-		v4->parent_format = COW_PARENT_RAW;
-	} else if (parent->hdr.format != COW_V4) {
-		v4->parent_format = COW_PARENT_COW;
-	} else {
-		v4->parent_format = COW_PARENT_V4;
-		v4->parent_content = parent->hdr.v4.content;
-		memcpy(v4->parent_uuid, parent->hdr.v4.uuid,
-		       sizeof(v4->parent_uuid));
-	}
-}
-
 /*
  * A snapshot made the layer over its old parent: the next one may have others.
  * Either is complete.
@@ -169,7 +150,7 @@ static int relink_v4(const struct moo_hold *top, const struct moo_probe *parent,
 	struct cow_disk_v4 v4 = *old;
 	int ret = 0;
 
-	identify(&v4, parent);
+	cow_v4_name_parent(&v4, &parent->hdr, &parent->st);
 	v4.state = states_left(v4.state, name);
 	if (name && strcmp(name, top->probe->hdr.parent))
 		ret = cow_v4_put_name(&top->env, top->fd, COW_V4_PARENT_BLOCK,

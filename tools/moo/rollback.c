@@ -159,15 +159,6 @@ static int drop_record(const struct moo_hold *top)
 	return ret;
 }
 
-static uint64_t mtime_place(const struct cow_header *hdr)
-{
-	if (hdr->format == COW_V1)
-		return offsetof(struct cow_disk_v1, mtime);
-	if (hdr->format == COW_V2)
-		return offsetof(struct cow_disk_v2, mtime);
-	return offsetof(struct cow_disk_v3, mtime);
-}
-
 /* Programs that know nothing of records are to refuse it, too. */
 static int disable(const struct moo_hold *top)
 {
@@ -177,7 +168,7 @@ static int disable(const struct moo_hold *top)
 	if (!top->probe->hdr.mtime)
 		return 0;
 	ret = top->env.io->pwrite(top->env.ctx, top->fd, &never, sizeof(never),
-				  mtime_place(&top->probe->hdr));
+				  cow_header_mtime_at(&top->probe->hdr));
 	return ret ? ret : top->env.io->sync(top->env.ctx, top->fd);
 }
 
@@ -237,36 +228,19 @@ static int thaw_v4(const struct moo_hold *parent)
 {
 	struct cow_disk_v4 v4 = parent->probe->hdr.v4;
 
-	v4.state &= ~COW_IS_FROZEN;
-	v4.successor.len = 0;
-	memset(&v4.self, 0, sizeof(v4.self));
+	cow_v4_unlink(&v4);
 	v4.generation++;
 	return cow_v4_put_slot(&parent->env, parent->fd, &v4);
 }
 
-static int thaw_record(const struct moo_hold *parent)
-{
-	const struct moo_probe *p = parent->probe;
-	struct cow_record *rec;
-	int ret;
-
-	if (!(p->state & COW_IS_SNAPSHOT))
-		return cow_record_remove(&parent->env, parent->fd, p->path);
-	rec = calloc(1, sizeof(*rec));
-	if (!rec)
-		return -ENOMEM;
-	rec->state = COW_IS_SNAPSHOT;
-	rec->self = p->st.id;
-	ret = cow_record_store(&parent->env, parent->fd, p->path, rec);
-	free(rec);
-	return ret;
-}
-
 static int thaw(const struct moo_hold *parent)
 {
-	if (parent->probe->hdr.format == COW_V4)
+	const struct moo_probe *p = parent->probe;
+
+	if (p->hdr.format == COW_V4)
 		return thaw_v4(parent);
-	return thaw_record(parent);
+	return cow_record_unlink(&parent->env, parent->fd, p->path, p->state,
+				 &p->st.id);
 }
 
 /* ---- all of it --------------------------------------------------------- */

@@ -699,9 +699,6 @@ void cow_v4_identify(struct cow_disk_v4 *v4, const struct layer *parent);
 /* In memory, for the next commit: @layer is frozen, and its successor is there. */
 void cow_v4_link(struct layer *layer, const struct cow_disk_name *successor);
 
-/* It has no successor, and is not frozen. */
-void cow_v4_unlink(struct cow_disk_v4 *v4);
-
 /*
  * May block: make an empty V3 file of the file behind @fd, durable. Of @hdr
  * parent, size, mtime and alignment are used, and the layout is filled in.

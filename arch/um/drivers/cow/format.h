@@ -332,6 +332,11 @@ int cow_header_parse(const void *buf, size_t len, uint64_t file_size,
 int cow_header_emit(struct cow_header *hdr, void *buf);
 
 /**
+ * cow_header_mtime_at() - V1 to V3: where in the file the base's time stands
+ */
+uint64_t cow_header_mtime_at(const struct cow_header *hdr);
+
+/**
  * cow_v4_parse() - check one V4 slot
  * @buf: 512 bytes
  * @slot: 0 or 1; a generation whose parity is another is refused
@@ -376,6 +381,16 @@ static inline void cow_v4_unseal(struct cow_disk_v4 *v4)
 	v4->seal_pages = 0;
 	v4->sealed = 0;
 	v4->seal_content = 0;
+}
+
+/* It has no successor, and is not frozen. */
+static inline void cow_v4_unlink(struct cow_disk_v4 *v4)
+{
+	const struct cow_disk_id none = { 0 };
+
+	v4->state &= ~COW_IS_FROZEN;
+	v4->successor.len = 0;
+	v4->self = none;
 }
 
 /**

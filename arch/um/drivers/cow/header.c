@@ -382,6 +382,15 @@ static void put(const struct cow_header *hdr, void *buf)
 	}
 }
 
+uint64_t cow_header_mtime_at(const struct cow_header *hdr)
+{
+	if (hdr->format == COW_V1)
+		return offsetof(struct cow_disk_v1, mtime);
+	if (hdr->format == COW_V2)
+		return offsetof(struct cow_disk_v2, mtime);
+	return offsetof(struct cow_disk_v3, mtime);
+}
+
 int cow_header_emit(struct cow_header *hdr, void *buf)
 {
 	size_t room = hdr->format == COW_V1 ? COW_PATH_V1 : COW_PATH_MAX;

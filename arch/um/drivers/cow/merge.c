@@ -43,16 +43,6 @@
 
 /* ---- where it may block ------------------------------------------------ */
 
-/* Where in a V1 to V3 header the base's time stands. */
-static uint64_t mtime_place(const struct cow_header *hdr)
-{
-	if (hdr->format == COW_V1)
-		return offsetof(struct cow_disk_v1, mtime);
-	if (hdr->format == COW_V2)
-		return offsetof(struct cow_disk_v2, mtime);
-	return offsetof(struct cow_disk_v3, mtime);
-}
-
 static int put_mtime(const struct layer *layer, uint32_t mtime)
 {
 	const struct cow_env *env = &layer->chain->env;
@@ -60,7 +50,7 @@ static int put_mtime(const struct layer *layer, uint32_t mtime)
 			      mtime : cow_be32(mtime);
 	int ret;
 
-	ret = cow_header_patch(layer, mtime_place(&layer->hdr), &disk,
+	ret = cow_header_patch(layer, cow_header_mtime_at(&layer->hdr), &disk,
 			       sizeof(disk));
 	return ret ? ret : cow_sync_now(env, cow_data_fd(layer));
 }

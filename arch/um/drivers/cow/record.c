@@ -157,22 +157,28 @@ int cow_record_remove(const struct cow_env *env, int fd, const char *path)
 	return err ? err : forget_attribute(env, fd);
 }
 
-int cow_record_thaw(const struct layer *layer)
+int cow_record_unlink(const struct cow_env *env, int fd, const char *path,
+		      uint32_t state, const struct io_id *id)
 {
-	const struct cow_env *env = &layer->chain->env;
 	struct cow_record *rec;
 	int err;
 
-	if (!(layer->record.state & COW_IS_SNAPSHOT))
-		return cow_record_remove(env, layer->fd, layer->path);
+	if (!(state & COW_IS_SNAPSHOT))
+		return cow_record_remove(env, fd, path);
 	rec = env->alloc(sizeof(*rec));
 	if (!rec)
 		return -ENOMEM;
 	rec->state = COW_IS_SNAPSHOT;
-	rec->self = layer->st.id;
-	err = cow_record_store(env, layer->fd, layer->path, rec);
+	rec->self = *id;
+	err = cow_record_store(env, fd, path, rec);
 	env->free(rec, sizeof(*rec));
 	return err;
+}
+
+int cow_record_thaw(const struct layer *layer)
+{
+	return cow_record_unlink(&layer->chain->env, layer->fd, layer->path,
+				 layer->record.state, &layer->st.id);
 }
 
 bool cow_record_about(const struct io_id *recorded, const struct io_stat *st)
@@ -343,24 +349,29 @@ int cow_v4_format(const struct cow_env *env, int fd, struct cow_header *hdr)
 	return err ? err : env->io->sync(env->ctx, fd);
 }
 
-void cow_v4_identify(struct cow_disk_v4 *v4, const struct layer *parent)
+void cow_v4_name_parent(struct cow_disk_v4 *v4, const struct cow_header *parent,
+			const struct io_stat *st)
 {
-	const struct cow_disk_v4 *pv4 = &parent->hdr.v4;
-
-	v4->parent_size = parent->st.size;
-	v4->parent_mtime_sec = parent->st.mtime_sec;
-	v4->parent_mtime_nsec = parent->st.mtime_nsec;
+	v4->parent_size = st->size;
+	v4->parent_mtime_sec = st->mtime_sec;
+	v4->parent_mtime_nsec = st->mtime_nsec;
 	v4->parent_content = 0;
 	memset(v4->parent_uuid, 0, sizeof(v4->parent_uuid));
-	if (parent->hdr.format == COW_RAW) {
+	if (parent->format == COW_RAW) {
 		v4->parent_format = COW_PARENT_RAW;
-	} else if (parent->hdr.format != COW_V4) {
+	} else if (parent->format != COW_V4) {
 		v4->parent_format = COW_PARENT_COW;
 	} else {
 		v4->parent_format = COW_PARENT_V4;
-		v4->parent_content = pv4->content;
-		memcpy(v4->parent_uuid, pv4->uuid, sizeof(v4->parent_uuid));
+		v4->parent_content = parent->v4.content;
+		memcpy(v4->parent_uuid, parent->v4.uuid,
+		       sizeof(v4->parent_uuid));
 	}
+}
+
+void cow_v4_identify(struct cow_disk_v4 *v4, const struct layer *parent)
+{
+	cow_v4_name_parent(v4, &parent->hdr, &parent->st);
 }
 
 void cow_v4_link(struct layer *layer, const struct cow_disk_name *successor)
@@ -375,11 +386,4 @@ void cow_v4_link(struct layer *layer, const struct cow_disk_name *successor)
 	v4->self.birth_sec = id->birth_sec;
 	v4->self.birth_nsec = id->birth_nsec;
 	layer->header_dirty = true;
-}
-
-void cow_v4_unlink(struct cow_disk_v4 *v4)
-{
-	v4->state &= ~COW_IS_FROZEN;
-	v4->successor.len = 0;
-	memset(&v4->self, 0, sizeof(v4->self));
 }

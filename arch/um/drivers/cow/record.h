@@ -40,6 +40,14 @@ int cow_record_store(const struct cow_env *env, int fd, const char *path,
 int cow_record_remove(const struct cow_env *env, int fd, const char *path);
 
 /**
+ * cow_record_unlink() - the file has no successor, and is not frozen; durable
+ * @state: what its record says; that a snapshot made it is kept
+ * @id: the file
+ */
+int cow_record_unlink(const struct cow_env *env, int fd, const char *path,
+		      uint32_t state, const struct io_id *id);
+
+/**
  * cow_record_leave() - before a file with a record is deleted: what would be left
  * of the record; durable
  *
@@ -93,6 +101,14 @@ int cow_v4_name(const struct cow_env *env, int fd,
 int cow_v4_put_name(const struct cow_env *env, int fd, unsigned int block,
 		    const struct cow_disk_name *old, const char *name,
 		    struct cow_disk_name *ref);
+
+/**
+ * cow_v4_name_parent() - in memory: by what @v4 knows its parent, but its name
+ * @parent: the parent's header; of a raw file, the format alone
+ * @st: the parent's file
+ */
+void cow_v4_name_parent(struct cow_disk_v4 *v4, const struct cow_header *parent,
+			const struct io_stat *st);
 
 /**
  * cow_v4_format() - make an empty V4 file of the file behind @fd
