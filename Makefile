@@ -40,7 +40,7 @@ all: moo kernel
 # Tools: build/moo, and the names of the old tools for it.
 
 ENGINE_SRC := $(wildcard arch/um/drivers/cow/*.c)
-MOO_SRC    := $(wildcard tools/moo/*.c)
+MOO_SRC    := $(wildcard tools/moo/*.c) arch/um/drivers/ubd_json.c
 ENGINE_OBJ := $(ENGINE_SRC:%.c=$(BUILD)/obj/%.o)
 MOO_OBJ    := $(MOO_SRC:%.c=$(BUILD)/obj/%.o)
 

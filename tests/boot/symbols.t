@@ -10,7 +10,8 @@ set -eu
 
 cd "$(dirname "$0")/../.."
 map=build/kernel/System.map
-objects="build/kernel/arch/um/drivers/cow build/kernel/arch/um/drivers/ubd_host.o"
+drivers=build/kernel/arch/um/drivers
+objects="$drivers/cow $drivers/ubd_host.o $drivers/ubd_json.o"
 same='mem(cmp|cpy|move|set)|strn?(len|cmp)|v?snprintf|kernel_strrchr'
 
 [ -e "$map" ] || { echo "1..0 # SKIP no $map: make kernel"; exit 0; }

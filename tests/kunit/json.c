@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The writer of JSON: what it makes of any bytes, of nested brackets, and of a
- * buffer that is too short.
+ * The writer of JSON: what it makes of any bytes, of nested brackets, as a
+ * part of another text, and in a buffer that is too short.
  */
 #include <kunit/test.h>
+#include <linux/seq_buf.h>
 #include "ubd_json.h"
 
 static const struct {
@@ -26,18 +27,23 @@ static const struct {
 	{ "\x80\xff", "\"\\ufffd\\ufffd\"" },
 };
 
+static void put(void *out, const char *bytes, size_t len)
+{
+	seq_buf_putmem(out, bytes, len);
+}
+
 static void any_bytes(struct kunit *test)
 {
 	struct ubd_json json;
+	struct seq_buf out;
 	char buf[128];
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(strings); i++) {
-		json = (struct ubd_json){ 0 };
-		seq_buf_init(&json.out, buf, sizeof(buf));
+		json = (struct ubd_json){ .put = put, .out = &out };
+		seq_buf_init(&out, buf, sizeof(buf));
 		ubd_json_string(&json, NULL, strings[i].text);
-		KUNIT_EXPECT_STREQ(test, seq_buf_str(&json.out),
-				   strings[i].json);
+		KUNIT_EXPECT_STREQ(test, seq_buf_str(&out), strings[i].json);
 	}
 }
 
@@ -57,31 +63,47 @@ static void write_nest(struct ubd_json *json)
 static const char nest[] =
 	"[\n    {\n        \"n\": 18446744073709551615,\n"
 	"        \"yes\": true,\n        \"none\": []\n    },\n"
-	"    false\n]";
+	"    false\n]\n";
 
 static void nested(struct kunit *test)
 {
-	struct ubd_json json = { 0 };
+	struct seq_buf out;
+	struct ubd_json json = { .put = put, .out = &out };
 	char buf[256];
 
-	seq_buf_init(&json.out, buf, sizeof(buf));
+	seq_buf_init(&out, buf, sizeof(buf));
 	write_nest(&json);
-	KUNIT_EXPECT_STREQ(test, seq_buf_str(&json.out), nest);
+	KUNIT_EXPECT_STREQ(test, seq_buf_str(&out), nest);
+}
+
+/* A part of another text: it begins with a line, and does not end with one. */
+static void part(struct kunit *test)
+{
+	struct seq_buf out;
+	struct ubd_json json = { .put = put, .out = &out, .level = 1 };
+	char buf[64];
+
+	seq_buf_init(&out, buf, sizeof(buf));
+	ubd_json_open(&json, NULL, '{');
+	ubd_json_close(&json, '}');
+	KUNIT_EXPECT_STREQ(test, seq_buf_str(&out), "\n    {}");
 }
 
 static void too_short(struct kunit *test)
 {
-	struct ubd_json json = { 0 };
+	struct seq_buf out;
+	struct ubd_json json = { .put = put, .out = &out };
 	char buf[32];
 
-	seq_buf_init(&json.out, buf, sizeof(buf));
+	seq_buf_init(&out, buf, sizeof(buf));
 	write_nest(&json);
-	KUNIT_EXPECT_TRUE(test, seq_buf_has_overflowed(&json.out));
+	KUNIT_EXPECT_TRUE(test, seq_buf_has_overflowed(&out));
 }
 
 static struct kunit_case json_cases[] = {
 	KUNIT_CASE(any_bytes),
 	KUNIT_CASE(nested),
+	KUNIT_CASE(part),
 	KUNIT_CASE(too_short),
 	{}
 };

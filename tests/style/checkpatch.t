@@ -25,7 +25,7 @@ patch=MISSING_SIGN_OFF,FILE_PATH_CHANGES,LEADING_SPACE
 ignored() {
 	case $1 in
 	*.patch) echo "$patch" ;;
-	*/ubd_host.c | */ubd_parse.[ch]) echo "$host" ;;
+	*/ubd_host.c | */ubd_parse.[ch] | */ubd_json.[ch]) echo "$host" ;;
 	*/drivers/ubd_*.[ch] | tests/kunit/*) echo "$kernel" ;;
 	*) echo "$host" ;;
 	esac

@@ -12,7 +12,8 @@ if ! command -v cppcheck >/dev/null; then
 	exit 0
 fi
 
-set -- arch/um/drivers/cow arch/um/drivers/ubd_parse.c
+set -- arch/um/drivers/cow arch/um/drivers/ubd_parse.c \
+	arch/um/drivers/ubd_json.c
 for dir in tools/moo tests/engine tests/crash tests/fault tests/fuzz \
 	tests/damage; do
 	[ ! -d "$dir" ] || set -- "$@" "$dir"

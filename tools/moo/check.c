@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "json.h"
+#include "ubd_json.h"
 
 /* More lines than this help nobody. */
 #define TELL	50
@@ -139,29 +139,29 @@ void check_end(struct check *check)
 
 static void show_json(const struct check *check)
 {
-	struct json json = { .out = stdout };
+	struct ubd_json json = { .put = moo_print, .out = stdout };
 
-	json_open(&json, NULL, '{');
-	json_string(&json, "filename", check->probe->name);
-	json_string(&json, "format",
-		    moo_format_name(check->probe->hdr.format));
-	json_number(&json, "check-errors", 0);
-	json_number(&json, "image-end-offset", check->end);
-	json_number(&json, "corruptions", check->corruptions);
-	json_number(&json, "leaks", check->leaks);
+	ubd_json_open(&json, NULL, '{');
+	ubd_json_string(&json, "filename", check->probe->name);
+	ubd_json_string(&json, "format",
+			moo_format_name(check->probe->hdr.format));
+	ubd_json_number(&json, "check-errors", 0);
+	ubd_json_number(&json, "image-end-offset", check->end);
+	ubd_json_number(&json, "corruptions", check->corruptions);
+	ubd_json_number(&json, "leaks", check->leaks);
 	if (check->data) {
-		json_number(&json, "verified-clusters", check->verified);
-		json_number(&json, "bad-clusters", check->bad);
+		ubd_json_number(&json, "verified-clusters", check->verified);
+		ubd_json_number(&json, "bad-clusters", check->bad);
 	}
 	if (check->fixed) {
-		json_number(&json, "corruptions-fixed",
-			    check->corruptions_fixed);
-		json_number(&json, "leaks-fixed", check->leaks_fixed);
+		ubd_json_number(&json, "corruptions-fixed",
+				check->corruptions_fixed);
+		ubd_json_number(&json, "leaks-fixed", check->leaks_fixed);
 	}
-	json_number(&json, "total-clusters", check->total);
-	json_number(&json, "allocated-clusters", check->allocated);
-	json_number(&json, "fragmented-clusters", check->fragmented);
-	json_close(&json, '}');
+	ubd_json_number(&json, "total-clusters", check->total);
+	ubd_json_number(&json, "allocated-clusters", check->allocated);
+	ubd_json_number(&json, "fragmented-clusters", check->fragmented);
+	ubd_json_close(&json, '}');
 }
 
 static double percent(uint64_t part, uint64_t all)

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "json.h"
+#include "ubd_json.h"
 #include "pair.h"
 
 /* How much of each disk is compared at a time; two fit into MOO_BUFFER. */
@@ -47,7 +47,7 @@ struct diff {
 	struct moo_pair held;
 	bool differs;
 	bool as_json;
-	struct json json;
+	struct ubd_json json;
 	uint8_t *buf;
 };
 
@@ -55,20 +55,20 @@ struct diff {
 
 static void show_json(struct diff *diff, const struct moo_pair *part)
 {
-	struct json *json = &diff->json;
+	struct ubd_json *json = &diff->json;
 
-	json_open(json, NULL, '{');
-	json_number(json, "start", part->start);
-	json_number(json, "length", part->length);
+	ubd_json_open(json, NULL, '{');
+	ubd_json_number(json, "start", part->start);
+	ubd_json_number(json, "length", part->length);
 	if (part->ext[0].length) {
-		json_number(json, "depth", part->ext[0].depth);
-		json_bool(json, "zero", part->ext[0].zero);
+		ubd_json_number(json, "depth", part->ext[0].depth);
+		ubd_json_bool(json, "zero", part->ext[0].zero);
 	}
 	if (part->ext[1].length) {
-		json_number(json, "other-depth", part->ext[1].depth);
-		json_bool(json, "other-zero", part->ext[1].zero);
+		ubd_json_number(json, "other-depth", part->ext[1].depth);
+		ubd_json_bool(json, "other-zero", part->ext[1].zero);
 	}
-	json_close(json, '}');
+	ubd_json_close(json, '}');
 }
 
 #define DEPTH	16
@@ -210,7 +210,7 @@ static int print(struct diff *diff, struct cow_error *err)
 	int ret;
 
 	if (diff->as_json)
-		json_open(&diff->json, NULL, '[');
+		ubd_json_open(&diff->json, NULL, '[');
 	else
 		printf("%-18s %-18s %-6s %s\n", "Offset", "Length", "A", "B");
 	moo_progress_begin(&progress, diff->chain[0].name,
@@ -221,7 +221,7 @@ static int print(struct diff *diff, struct cow_error *err)
 	ret = walk(diff, &progress, err);
 	moo_progress_end(&progress);
 	if (diff->as_json)
-		json_close(&diff->json, ']');
+		ubd_json_close(&diff->json, ']');
 	return ret;
 }
 
@@ -272,7 +272,7 @@ static int run(const struct moo_args *args)
 	struct diff diff = {
 		.pair.chain = { &diff.chain[0], &diff.chain[1] },
 		.as_json = args->json,
-		.json = { .out = stdout },
+		.json = { .put = moo_print, .out = stdout },
 	};
 	struct cow_error err = { "" };
 	int ret;

@@ -6,7 +6,7 @@
  * of qemu-img info. A single file is shown without its parent being opened.
  */
 #include "children.h"
-#include "json.h"
+#include "ubd_json.h"
 #include "moo.h"
 
 static const struct moo_use uses[] = {
@@ -60,91 +60,91 @@ static const char *kind_name(const struct moo_probe *p)
 
 /* ---- json -------------------------------------------------------------- */
 
-static void json_v4(struct json *json, const struct moo_probe *p)
+static void json_v4(struct ubd_json *json, const struct moo_probe *p)
 {
 	const struct cow_disk_v4 *v4 = &p->hdr.v4;
 	char text[UUID_TEXT];
 
-	json_string(json, "kind", kind_name(p));
+	ubd_json_string(json, "kind", kind_name(p));
 	uuid_text(v4->uuid, text);
-	json_string(json, "uuid", text);
-	json_number(json, "generation", v4->generation);
-	json_number(json, "content-generation", v4->content);
-	json_number(json, "sector-size", v4->sectorsize);
-	json_bool(json, "sealed", cow_v4_sealed(v4));
+	ubd_json_string(json, "uuid", text);
+	ubd_json_number(json, "generation", v4->generation);
+	ubd_json_number(json, "content-generation", v4->content);
+	ubd_json_number(json, "sector-size", v4->sectorsize);
+	ubd_json_bool(json, "sealed", cow_v4_sealed(v4));
 	if (cow_v4_sealed(v4))
-		json_number(json, "sealed-clusters", v4->sealed);
+		ubd_json_number(json, "sealed-clusters", v4->sealed);
 	if (v4->heads) {
-		json_number(json, "cylinders", v4->cylinders);
-		json_number(json, "heads", v4->heads);
-		json_number(json, "sectors", v4->sectors);
+		ubd_json_number(json, "cylinders", v4->cylinders);
+		ubd_json_number(json, "heads", v4->heads);
+		ubd_json_number(json, "sectors", v4->sectors);
 	}
 	if (v4->parent_format == COW_PARENT_V4) {
 		uuid_text(v4->parent_uuid, text);
-		json_string(json, "backing-uuid", text);
-		json_number(json, "backing-content-generation",
-			    v4->parent_content);
+		ubd_json_string(json, "backing-uuid", text);
+		ubd_json_number(json, "backing-content-generation",
+				v4->parent_content);
 	}
 }
 
-static void json_stock(struct json *json, const struct moo_probe *p)
+static void json_stock(struct ubd_json *json, const struct moo_probe *p)
 {
 	/* While it is drained the header is made unfit for stock programs. */
-	json_number(json, "backing-mtime",
-		    p->state & (COW_IS_DRAINING | COW_IS_DRAINED) ?
-		    p->record.parent_mtime : p->hdr.mtime);
-	json_number(json, "data-offset", p->hdr.data_offset);
+	ubd_json_number(json, "backing-mtime",
+			p->state & (COW_IS_DRAINING | COW_IS_DRAINED) ?
+			p->record.parent_mtime : p->hdr.mtime);
+	ubd_json_number(json, "data-offset", p->hdr.data_offset);
 	if (p->hdr.format == COW_V1)
-		json_bool(json, "little-endian", p->hdr.little_endian);
+		ubd_json_bool(json, "little-endian", p->hdr.little_endian);
 	if (p->hdr.format == COW_V3)
-		json_bool(json, "broken-layout", p->hdr.broken);
+		ubd_json_bool(json, "broken-layout", p->hdr.broken);
 	else
-		json_bool(json, "tail-on-data", p->hdr.tail_on_data);
+		ubd_json_bool(json, "tail-on-data", p->hdr.tail_on_data);
 }
 
-static void json_specific(struct json *json, const struct moo_probe *p,
+static void json_specific(struct ubd_json *json, const struct moo_probe *p,
 			  uint64_t owned)
 {
 	bool raw = p->hdr.format == COW_RAW;
 
 	if (raw && !p->state)
 		return;
-	json_open(json, "format-specific", '{');
-	json_string(json, "type", moo_format_name(p->hdr.format));
-	json_open(json, "data", '{');
-	json_number(json, "version", p->hdr.format);
-	json_string(json, "state", state_name(p));
-	json_bool(json, "protected", p->state & COW_IS_PROTECTED);
+	ubd_json_open(json, "format-specific", '{');
+	ubd_json_string(json, "type", moo_format_name(p->hdr.format));
+	ubd_json_open(json, "data", '{');
+	ubd_json_number(json, "version", p->hdr.format);
+	ubd_json_string(json, "state", state_name(p));
+	ubd_json_bool(json, "protected", p->state & COW_IS_PROTECTED);
 	if (p->successor[0])
-		json_string(json, "successor", p->successor);
+		ubd_json_string(json, "successor", p->successor);
 	if (!raw)
-		json_number(json, "owned", owned);
+		ubd_json_number(json, "owned", owned);
 	if (p->hdr.format == COW_V4)
 		json_v4(json, p);
 	else if (!raw)
 		json_stock(json, p);
-	json_close(json, '}');
-	json_close(json, '}');
+	ubd_json_close(json, '}');
+	ubd_json_close(json, '}');
 }
 
-static void show_json(struct json *json, const struct moo_probe *p,
+static void show_json(struct ubd_json *json, const struct moo_probe *p,
 		      uint64_t owned)
 {
-	json_open(json, NULL, '{');
-	json_string(json, "filename", p->name);
-	json_string(json, "format", moo_format_name(p->hdr.format));
-	json_number(json, "virtual-size", p->device);
-	json_number(json, "actual-size", p->st.allocated);
-	json_bool(json, "dirty-flag", false);
+	ubd_json_open(json, NULL, '{');
+	ubd_json_string(json, "filename", p->name);
+	ubd_json_string(json, "format", moo_format_name(p->hdr.format));
+	ubd_json_number(json, "virtual-size", p->device);
+	ubd_json_number(json, "actual-size", p->st.allocated);
+	ubd_json_bool(json, "dirty-flag", false);
 	if (p->hdr.format == COW_V4)
-		json_number(json, "cluster-size", COW_BLOCK_SIZE);
+		ubd_json_number(json, "cluster-size", COW_BLOCK_SIZE);
 	if (p->hdr.parent[0]) {
-		json_string(json, "backing-filename", p->hdr.parent);
-		json_string(json, "full-backing-filename", p->hdr.parent);
-		json_string(json, "backing-filename-format", parent_format(p));
+		ubd_json_string(json, "backing-filename", p->hdr.parent);
+		ubd_json_string(json, "full-backing-filename", p->hdr.parent);
+		ubd_json_string(json, "backing-filename-format", parent_format(p));
 	}
 	json_specific(json, p, owned);
-	json_close(json, '}');
+	ubd_json_close(json, '}');
 }
 
 /* ---- people ------------------------------------------------------------ */
@@ -234,7 +234,7 @@ static void show_text(const struct moo_probe *p, uint64_t owned)
 
 /* ---- one file or all --------------------------------------------------- */
 
-static int show(struct json *json, const char *name, bool raw, bool share,
+static int show(struct ubd_json *json, const char *name, bool raw, bool share,
 		struct cow_error *err)
 {
 	struct moo_probe *p;
@@ -253,7 +253,7 @@ static int show(struct json *json, const char *name, bool raw, bool share,
 	return ret;
 }
 
-static int show_chain(struct json *json, const struct moo_args *args,
+static int show_chain(struct ubd_json *json, const struct moo_args *args,
 		      struct cow_error *err)
 {
 	struct cow_open_args open = {
@@ -283,17 +283,17 @@ static int show_chain(struct json *json, const struct moo_args *args,
 
 static int run(const struct moo_args *args)
 {
-	struct json writer = { .out = stdout };
-	struct json *json = args->json ? &writer : NULL;
+	struct ubd_json writer = { .put = moo_print, .out = stdout };
+	struct ubd_json *json = args->json ? &writer : NULL;
 	struct cow_error err = { "" };
 	int ret;
 
 	if (args->chain) {
 		if (json)
-			json_open(json, NULL, '[');
+			ubd_json_open(json, NULL, '[');
 		ret = show_chain(json, args, &err);
 		if (json)
-			json_close(json, ']');
+			ubd_json_close(json, ']');
 	} else {
 		ret = show(json, args->file[0], args->raw, args->share, &err);
 	}

@@ -5,7 +5,7 @@
  * Duty: the extents of a chain, neighbours joined, as a table or in the JSON of
  * qemu-img map.
  */
-#include "json.h"
+#include "ubd_json.h"
 #include "moo.h"
 
 static const struct moo_use uses[] = {
@@ -17,7 +17,7 @@ static const struct moo_use uses[] = {
 
 struct map {
 	struct moo_chain chain;
-	struct json json;
+	struct ubd_json json;
 	bool as_json;
 };
 
@@ -31,18 +31,18 @@ static bool joins(const struct moo_extent *a, const struct moo_extent *b)
 
 static void show_json(struct map *map, const struct moo_extent *ext)
 {
-	struct json *json = &map->json;
+	struct ubd_json *json = &map->json;
 
-	json_open(json, NULL, '{');
-	json_number(json, "start", ext->start);
-	json_number(json, "length", ext->length);
-	json_number(json, "depth", ext->depth);
-	json_bool(json, "present", ext->present);
-	json_bool(json, "zero", ext->zero);
-	json_bool(json, "data", ext->data);
+	ubd_json_open(json, NULL, '{');
+	ubd_json_number(json, "start", ext->start);
+	ubd_json_number(json, "length", ext->length);
+	ubd_json_number(json, "depth", ext->depth);
+	ubd_json_bool(json, "present", ext->present);
+	ubd_json_bool(json, "zero", ext->zero);
+	ubd_json_bool(json, "data", ext->data);
 	if (ext->mapped)
-		json_number(json, "offset", ext->offset);
-	json_close(json, '}');
+		ubd_json_number(json, "offset", ext->offset);
+	ubd_json_close(json, '}');
 }
 
 static void show_line(struct map *map, const struct moo_extent *ext)
@@ -97,9 +97,9 @@ static int print_map(struct map *map, struct cow_error *err)
 		       "Depth", "Mapped to", "File");
 		return walk(map, err);
 	}
-	json_open(&map->json, NULL, '[');
+	ubd_json_open(&map->json, NULL, '[');
 	ret = walk(map, err);
-	json_close(&map->json, ']');
+	ubd_json_close(&map->json, ']');
 	return ret;
 }
 
@@ -114,7 +114,7 @@ static int run(const struct moo_args *args)
 	};
 	struct map map = {
 		.as_json = args->json,
-		.json = { .out = stdout },
+		.json = { .put = moo_print, .out = stdout },
 	};
 	struct cow_error err = { "" };
 	int ret;

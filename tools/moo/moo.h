@@ -195,6 +195,12 @@ void moo_complain(const char *format, ...)
 	__printf(1, 2);
 
 /**
+ * moo_print() - bytes of JSON, see struct ubd_json
+ * @out: where they go, a FILE
+ */
+void moo_print(void *out, const char *bytes, size_t len);
+
+/**
  * moo_finish() - the exit code for @ret, its error reported
  */
 int moo_finish(int ret, const struct cow_error *err);

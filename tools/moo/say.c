@@ -56,6 +56,12 @@ int moo_finish(int ret, const struct cow_error *err)
 	return MOO_FAILED;
 }
 
+/* What can not be written is told at the end, by moo_finish(). */
+void moo_print(void *out, const char *bytes, size_t len)
+{
+	fwrite(bytes, 1, len, out);
+}
+
 /* The factor that a unit stands for, 0 if it is none. */
 static uint64_t unit_factor(const char *unit)
 {

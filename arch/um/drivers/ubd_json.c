@@ -1,16 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A writer of JSON text: see ubd_json.h.
+ *
+ * Built against the C library, for the driver and for moo: it needs nothing of
+ * the kernel.
  */
-#include <linux/kernel.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "ubd_json.h"
 
-/* Length of the UTF-8 sequence at @s, 0 if it is none. */
-static unsigned int utf8_length(const u8 *s)
+static void put_text(struct ubd_json *json, const char *text)
 {
-	static const u32 least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	json->put(json->out, text, strlen(text));
+}
+
+/* Length of the UTF-8 sequence at @s, 0 if it is none. */
+static unsigned int utf8_length(const unsigned char *s)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
 	unsigned int len, i;
-	u32 c;
+	uint32_t c;
 
 	if (s[0] < 0x80)
 		return 1;
@@ -28,49 +38,67 @@ static unsigned int utf8_length(const u8 *s)
 	return len;
 }
 
-static void put_string(struct seq_buf *out, const char *text)
+static void put_escape(struct ubd_json *json, unsigned char c)
 {
-	const u8 *s = (const u8 *)text;
-	unsigned int len;
+	char text[8];
 
-	seq_buf_putc(out, '"');
-	while (*s) {
-		len = utf8_length(s);
+	if (c == '"' || c == '\\')
+		snprintf(text, sizeof(text), "\\%c", c);
+	else
+		snprintf(text, sizeof(text), "\\u%04x", c);
+	put_text(json, text);
+}
+
+static void put_string(struct ubd_json *json, const char *text)
+{
+	unsigned int len;
+	unsigned char c;
+
+	put_text(json, "\"");
+	for (; *text; text += len ? len : 1) {
+		c = *text;
+		len = utf8_length((const unsigned char *)text);
 		if (!len)
-			seq_buf_puts(out, "\\ufffd");
-		else if (*s == '"' || *s == '\\')
-			seq_buf_printf(out, "\\%c", *s);
-		else if (*s < 0x20 || *s == 0x7f)
-			seq_buf_printf(out, "\\u%04x", *s);
+			put_text(json, "\\ufffd");
+		else if (c == '"' || c == '\\' || c < 0x20 || c == 0x7f)
+			put_escape(json, c);
 		else
-			seq_buf_putmem(out, s, len);
-		s += len ?: 1;
+			json->put(json->out, text, len);
 	}
-	seq_buf_putc(out, '"');
+	put_text(json, "\"");
 }
 
 static void new_line(struct ubd_json *json)
 {
-	if (json->level || json->out.len)
-		seq_buf_printf(&json->out, "\n%*s", 4 * (int)json->level, "");
+	unsigned int i;
+
+	put_text(json, "\n");
+	for (i = 0; i < json->level; i++)
+		put_text(json, "    ");
 }
 
 static void begin_value(struct ubd_json *json, const char *key)
 {
 	if (json->members)
-		seq_buf_putc(&json->out, ',');
-	new_line(json);
+		put_text(json, ",");
+	if (json->level)
+		new_line(json);
 	json->members = true;
 	if (!key)
 		return;
-	put_string(&json->out, key);
-	seq_buf_puts(&json->out, ": ");
+	put_string(json, key);
+	put_text(json, ": ");
+}
+
+static void put_bracket(struct ubd_json *json, char bracket)
+{
+	json->put(json->out, &bracket, 1);
 }
 
 void ubd_json_open(struct ubd_json *json, const char *key, char bracket)
 {
 	begin_value(json, key);
-	seq_buf_putc(&json->out, bracket);
+	put_bracket(json, bracket);
 	json->level++;
 	json->members = false;
 }
@@ -80,24 +108,29 @@ void ubd_json_close(struct ubd_json *json, char bracket)
 	json->level--;
 	if (json->members)
 		new_line(json);
-	seq_buf_putc(&json->out, bracket);
+	put_bracket(json, bracket);
 	json->members = true;
+	if (!json->level)
+		put_text(json, "\n");
 }
 
 void ubd_json_string(struct ubd_json *json, const char *key, const char *value)
 {
 	begin_value(json, key);
-	put_string(&json->out, value);
+	put_string(json, value);
 }
 
-void ubd_json_number(struct ubd_json *json, const char *key, u64 value)
+void ubd_json_number(struct ubd_json *json, const char *key, uint64_t value)
 {
+	char digits[24];
+
 	begin_value(json, key);
-	seq_buf_printf(&json->out, "%llu", value);
+	snprintf(digits, sizeof(digits), "%llu", (unsigned long long)value);
+	put_text(json, digits);
 }
 
 void ubd_json_bool(struct ubd_json *json, const char *key, bool value)
 {
 	begin_value(json, key);
-	seq_buf_puts(&json->out, value ? "true" : "false");
+	put_text(json, value ? "true" : "false");
 }

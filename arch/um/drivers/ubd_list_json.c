@@ -8,6 +8,7 @@
  * out if another file has its name by then.
  */
 #include <linux/mm.h>
+#include <linux/seq_buf.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include "ubd_hold.h"
@@ -212,10 +213,16 @@ static void print_device(struct ubd_json *json, struct ubd *dev,
 	ubd_json_close(json, '}');
 }
 
+static void put(void *out, const char *bytes, size_t len)
+{
+	seq_buf_putmem(out, bytes, len);
+}
+
 char *ubd_list_json(struct ubd *dev)
 {
 	struct look *look = look_new(dev);
-	struct ubd_json json = { .level = 1 };
+	struct seq_buf out;
+	struct ubd_json json = { .put = put, .out = &out, .level = 1 };
 	size_t size;
 	char *text;
 
@@ -224,9 +231,9 @@ char *ubd_list_json(struct ubd *dev)
 	size = (look->depth + 1) * TEXT_SIZE + look->size * NAME_SIZE;
 	text = kvzalloc(size, GFP_KERNEL);
 	if (text && look->depth) {
-		seq_buf_init(&json.out, text, size);
+		seq_buf_init(&out, text, size);
 		print_device(&json, dev, look);
-		seq_buf_str(&json.out);
+		seq_buf_str(&out);
 	}
 	kvfree(look);
 	return text;
