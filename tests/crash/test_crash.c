@@ -41,18 +41,6 @@ static const struct control controls[] = {
 	{ "a state record that is lost", VDISK_ATTR_LOST, false },
 };
 
-static unsigned long number(const char *name, unsigned long otherwise)
-{
-	const char *text = getenv(name);
-
-	return text ? strtoul(text, NULL, 0) : otherwise;
-}
-
-static double cpu_seconds(void)
-{
-	return (double)clock() / CLOCKS_PER_SEC;
-}
-
 static struct run new_run(void)
 {
 	return (struct run){
@@ -63,15 +51,15 @@ static struct run new_run(void)
 
 static void sound_host(uint64_t seed)
 {
-	unsigned long workloads = number("WORKLOADS", ~0ul);
-	unsigned long states = number("STATES", ~0ul);
-	double end = number("SECONDS", getenv("STATES") ? 1000000 : 15);
-	unsigned long enough = number("STOP", ENOUGH);
+	unsigned long workloads = tap_number("WORKLOADS", ~0ul);
+	unsigned long states = tap_number("STATES", ~0ul);
+	unsigned long seconds = getenv("STATES") ? 1000000 : 15;
+	unsigned long enough = tap_number("STOP", ENOUGH);
 	unsigned long n = 0, bad = 0;
 	struct run sum = { .fault = VDISK_SOUND };
 
-	while (n < workloads && sum.states < states && cpu_seconds() < end &&
-	       bad < enough) {
+	while (n < workloads && sum.states < states && bad < enough &&
+	       !tap_time_is_over(seconds)) {
 		struct run run = new_run();
 
 		world_run(&run, seed);

@@ -12,12 +12,10 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "left.h"
 #include "tap.h"
-#include "world.h"
 
-#define RANDOM_STATES	3u	/* at each place where the power fails */
 #define PATIENCE	100000u
 
 /**
@@ -30,6 +28,7 @@
  */
 struct discard {
 	struct run run;
+	struct left left;
 	struct world *w;
 	char top[WORLD_NAME];
 	uint64_t *before;
@@ -37,7 +36,6 @@ struct discard {
 	unsigned long back;
 	bool removed;
 	bool done;
-	bool looking;
 	uint64_t seed;
 };
 
@@ -48,27 +46,6 @@ static uint64_t choose(struct discard *d, uint64_t n)
 
 /* ---- the verdict ------------------------------------------------------- */
 
-/* By that name, on @disk, which belongs to a power failure; NULL: it is wrong. */
-static uint64_t *content(struct discard *d, struct vdisk *disk,
-			 const char *name)
-{
-	const struct cow_open_args args = { .name = name };
-	struct world after = *d->w;
-	struct cow_error err = { "" };
-	struct common_file *file;
-	uint64_t *id;
-
-	after.disk = disk;
-	after.env.ctx = disk;
-	if (common_open(&after.env, &args, &file, &err)) {
-		world_fail(d->w, "%s does not open: %s", name, err.text);
-		return NULL;
-	}
-	id = world_read(&after, file);
-	common_close(file);
-	return id;
-}
-
 static bool shows(const struct discard *d, const uint64_t *id,
 		  const uint64_t *want)
 {
@@ -78,7 +55,9 @@ static bool shows(const struct discard *d, const uint64_t *id,
 /* True if the disk is as at the snapshot. */
 static bool check_name(struct discard *d, struct vdisk *disk, const char *name)
 {
-	uint64_t *id = content(d, disk, name);
+	const struct cow_open_args args = { .name = name };
+	unsigned int depth;
+	uint64_t *id = left_content(d->w, disk, &args, &depth);
 	bool back = id && shows(d, id, d->after);
 
 	if (id && !back && (d->done || !shows(d, id, d->before)))
@@ -94,42 +73,18 @@ static bool has(struct vdisk *disk, const char *name)
 	return !vdisk_ops.lookup(disk, name, &st);
 }
 
-static void one_state(struct discard *d, enum vdisk_policy policy,
-		      uint64_t param)
+static void look(void *arg, struct vdisk *disk)
 {
-	struct vdisk *disk;
-	bool back;
+	struct discard *d = arg;
+	bool back = check_name(d, disk, d->w->boot);
 
-	if (d->run.failed)
-		return;
-	disk = vdisk_crash(d->w->disk, choose(d, ~0ull), policy, param);
-	back = check_name(d, disk, d->w->boot);
 	if (has(disk, d->top)) {
 		if (!d->run.failed && check_name(d, disk, d->top) != back)
 			world_fail(d->w, "the two names do not agree");
 	} else if (!d->removed) {
 		world_fail(d->w, "%s is gone", d->top);
 	}
-	vdisk_free(disk);
 	d->back += back;
-	d->run.states++;
-}
-
-static void power_fails(void *arg)
-{
-	struct discard *d = arg;
-	unsigned int i, pieces = vdisk_unsynced(d->w->disk);
-
-	if (d->looking)
-		return;
-	d->looking = true;
-	one_state(d, VDISK_NONE, 0);
-	one_state(d, VDISK_ALL, 0);
-	if (pieces)
-		one_state(d, VDISK_DROP_ONE, choose(d, pieces));
-	for (i = 0; i < RANDOM_STATES && pieces > 1; i++)
-		one_state(d, VDISK_RANDOM, 1 + choose(d, 7));
-	d->looking = false;
 }
 
 /* ---- the machine ------------------------------------------------------- */
@@ -189,6 +144,7 @@ static void drop(struct discard *d)
 		.remove = choose(d, 2),
 	};
 	struct world *w = d->w;
+	struct left *left = &d->left;
 	struct cow_layer_info info;
 	struct cow_error err = { "" };
 	unsigned int patience = PATIENCE;
@@ -201,10 +157,14 @@ static void drop(struct discard *d)
 		world_fail(w, "it can not be discarded: %s", err.text);
 		return;
 	}
-	vdisk_hook(w->disk, power_fails, d);
+	*left = (struct left){
+		.disk = w->disk, .look = look, .arg = d,
+		.run = &d->run, .seed = &d->seed,
+	};
+	vdisk_hook(w->disk, left_power_fails, left);
 	while (!d->done && --patience && !d->run.failed) {
 		d->done = cow_task_step(task) == COW_STEP_DONE;
-		power_fails(d);
+		left_power_fails(left);
 		vdisk_pump(w->disk);
 	}
 	vdisk_hook(w->disk, NULL, NULL);
@@ -228,27 +188,15 @@ static void end(struct discard *d)
 
 /* ---- all of it --------------------------------------------------------- */
 
-static unsigned long number(const char *name, unsigned long otherwise)
-{
-	const char *text = getenv(name);
-
-	return text ? strtoul(text, NULL, 0) : otherwise;
-}
-
-static bool out_of_time(void)
-{
-	return clock() / CLOCKS_PER_SEC >= (long)number("SECONDS", 5);
-}
-
 int main(void)
 {
-	unsigned long workloads = number("WORKLOADS", ~0ul), n;
+	unsigned long workloads = tap_number("WORKLOADS", ~0ul), n;
 	unsigned long states = 0, back = 0;
 	uint64_t seed = tap_seed();
 	static struct discard d;
 	bool good = true;
 
-	for (n = 0; good && n < workloads && !out_of_time(); n++) {
+	for (n = 0; good && n < workloads && !tap_time_is_over(5); n++) {
 		begin(&d, seed);
 		if (!d.run.failed)
 			drop(&d);

@@ -12,14 +12,12 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "left.h"
 #include "tap.h"
-#include "world.h"
 
 #define DEVICES		2u
 #define ALL		((1u << DEVICES) - 1)
-#define RANDOM_STATES	3u	/* at each place where the power fails */
 #define PATIENCE	100000u
 
 /**
@@ -31,6 +29,7 @@
  */
 struct pair {
 	struct run run;
+	struct left left;
 	struct vdisk *disk;
 	struct world *world[DEVICES];
 	struct cow_member member[DEVICES];
@@ -38,7 +37,6 @@ struct pair {
 	struct frozen_sector *at_swap[DEVICES];
 	unsigned int depth[DEVICES];
 	unsigned int done;
-	bool looking;
 	uint64_t seed;
 	unsigned long state[DEVICES + 1];
 };
@@ -49,27 +47,6 @@ static uint64_t choose(struct pair *pair, uint64_t n)
 }
 
 /* ---- the verdict ------------------------------------------------------- */
-
-/* The device @i on @disk, which belongs to a power failure; NULL: it is wrong. */
-static uint64_t *content(struct pair *pair, unsigned int i, struct vdisk *disk,
-			 const struct cow_open_args *args, unsigned int *depth)
-{
-	struct world *w = pair->world[i], after = *w;
-	struct cow_error err = { "" };
-	struct common_file *file;
-	uint64_t *id;
-
-	after.disk = disk;
-	after.env.ctx = disk;
-	if (common_open(&after.env, args, &file, &err)) {
-		world_fail(w, "%s does not open: %s", args->name, err.text);
-		return NULL;
-	}
-	*depth = cow_depth(file);
-	id = world_read(&after, file);
-	common_close(file);
-	return id;
-}
 
 static void check_flushed(struct pair *pair, unsigned int i, const uint64_t *id)
 {
@@ -101,7 +78,7 @@ static void check_frozen(struct pair *pair, unsigned int i, struct vdisk *disk)
 		world_fail(w, "%s has a successor before the swap", w->boot);
 		return;
 	}
-	id = content(pair, i, disk, &args, &depth);
+	id = left_content(w, disk, &args, &depth);
 	for (s = 0; id && s < w->sectors; s++) {
 		const struct frozen_sector *want = &pair->at_swap[i][s];
 
@@ -120,7 +97,7 @@ static bool check_device(struct pair *pair, unsigned int i, struct vdisk *disk)
 	struct world *w = pair->world[i];
 	const struct cow_open_args args = { .name = w->boot };
 	unsigned int depth = 0;
-	uint64_t *id = content(pair, i, disk, &args, &depth);
+	uint64_t *id = left_content(w, disk, &args, &depth);
 	bool linked = depth > pair->depth[i];
 
 	if (id)
@@ -131,40 +108,17 @@ static bool check_device(struct pair *pair, unsigned int i, struct vdisk *disk)
 	return linked;
 }
 
-static void one_state(struct pair *pair, enum vdisk_policy policy,
-		      uint64_t param)
+static void look(void *arg, struct vdisk *disk)
 {
-	struct vdisk *disk;
+	struct pair *pair = arg;
 	unsigned int i, linked = 0;
 
-	if (pair->run.failed)
-		return;
-	disk = vdisk_crash(pair->disk, choose(pair, ~0ull), policy, param);
 	for (i = 0; i < DEVICES && !pair->run.failed; i++)
 		linked += check_device(pair, i, disk);
-	vdisk_free(disk);
 	if (pair->done == ALL && linked != DEVICES)
 		world_fail(pair->world[0], "the answer was given, and %u have a successor",
 			   linked);
 	pair->state[linked]++;
-	pair->run.states++;
-}
-
-static void power_fails(void *arg)
-{
-	struct pair *pair = arg;
-	unsigned int i, pieces = vdisk_unsynced(pair->disk);
-
-	if (pair->looking)
-		return;
-	pair->looking = true;
-	one_state(pair, VDISK_NONE, 0);
-	one_state(pair, VDISK_ALL, 0);
-	if (pieces)
-		one_state(pair, VDISK_DROP_ONE, choose(pair, pieces));
-	for (i = 0; i < RANDOM_STATES && pieces > 1; i++)
-		one_state(pair, VDISK_RANDOM, 1 + choose(pair, 7));
-	pair->looking = false;
 }
 
 /* ---- the machine ------------------------------------------------------- */
@@ -201,6 +155,10 @@ static void begin(struct pair *pair, uint64_t seed)
 	vdisk_free(pair->world[1]->disk);
 	pair->world[1]->disk = pair->disk;
 	pair->world[1]->env.ctx = pair->disk;
+	pair->left = (struct left){
+		.disk = pair->disk, .look = look, .arg = pair,
+		.run = &pair->run, .seed = &pair->seed,
+	};
 	for (i = 0; i < DEVICES && !pair->run.failed; i++)
 		build(pair, i);
 }
@@ -272,7 +230,7 @@ static void something(struct pair *pair)
 		world_mix(pair->world[i]);
 	else
 		cow_background(pair->world[i]->file);
-	power_fails(pair);
+	left_power_fails(&pair->left);
 	vdisk_pump(pair->disk);
 }
 
@@ -284,7 +242,7 @@ static void work(struct pair *pair)
 	vdisk_async(pair->disk, choose(pair, 4), choose(pair, 100));
 	for (steps = choose(pair, 30); steps; steps--)
 		world_mix(pair->world[choose(pair, DEVICES)]);
-	vdisk_hook(pair->disk, power_fails, pair);
+	vdisk_hook(pair->disk, left_power_fails, &pair->left);
 	if (!begin_snapshots(pair))
 		return;
 	while (pair->done != ALL && --patience && !pair->run.failed)
@@ -309,27 +267,15 @@ static void finish(struct pair *pair)
 
 /* ---- all of it --------------------------------------------------------- */
 
-static unsigned long number(const char *name, unsigned long otherwise)
-{
-	const char *text = getenv(name);
-
-	return text ? strtoul(text, NULL, 0) : otherwise;
-}
-
-static bool out_of_time(void)
-{
-	return clock() / CLOCKS_PER_SEC >= (long)number("SECONDS", 10);
-}
-
 int main(void)
 {
-	unsigned long workloads = number("WORKLOADS", ~0ul), n;
+	unsigned long workloads = tap_number("WORKLOADS", ~0ul), n;
 	unsigned long states = 0, partly = 0, whole = 0;
 	uint64_t seed = tap_seed();
 	static struct pair pair;
 	bool good = true;
 
-	for (n = 0; good && n < workloads && !out_of_time(); n++) {
+	for (n = 0; good && n < workloads && !tap_time_is_over(10); n++) {
 		begin(&pair, seed);
 		if (!pair.run.failed)
 			work(&pair);

@@ -49,13 +49,6 @@ static struct {
 	unsigned int job;
 } limits;
 
-static unsigned long number(const char *name, unsigned long otherwise)
-{
-	const char *text = getenv(name);
-
-	return text ? strtoul(text, NULL, 0) : otherwise;
-}
-
 /* CHAIN names the only one, or none does. */
 static bool wanted(unsigned int chain)
 {
@@ -253,7 +246,7 @@ static void play_again(const char *text)
 	struct run run = {
 		.left = 1 << 30,
 		.trace = getenv("TRACE"),
-		.subsets = number("SUBSETS", SUBSETS),
+		.subsets = tap_number("SUBSETS", SUBSETS),
 	};
 	const char *at = getenv("ORDER");
 	struct order order = { 0 };
@@ -282,13 +275,13 @@ int main(void)
 		play_again(again);
 		return plan_done();
 	}
-	limits.states = number("STATES", 2000000);
-	limits.orders = number("ORDERS", 24);
-	limits.pairs = number("PAIRS", 1);
-	limits.subsets = number("SUBSETS", SUBSETS);
-	limits.enough = number("STOP", ENOUGH);
-	limits.end = time(NULL) + number("SEARCH_SECONDS", 86400);
-	limits.jobs = number("JOBS", sysconf(_SC_NPROCESSORS_ONLN));
+	limits.states = tap_number("STATES", 2000000);
+	limits.orders = tap_number("ORDERS", 24);
+	limits.pairs = tap_number("PAIRS", 1);
+	limits.subsets = tap_number("SUBSETS", SUBSETS);
+	limits.enough = tap_number("STOP", ENOUGH);
+	limits.end = time(NULL) + tap_number("SEARCH_SECONDS", 86400);
+	limits.jobs = tap_number("JOBS", sysconf(_SC_NPROCESSORS_ONLN));
 	if (!limits.jobs || limits.jobs > 64)
 		limits.jobs = 1;
 	sum = all_jobs(seed);

@@ -114,6 +114,22 @@ static inline uint64_t tap_seed(void)
 	return seed;
 }
 
+/* A number from the environment. */
+static inline unsigned long tap_number(const char *name,
+				       unsigned long otherwise)
+{
+	const char *text = getenv(name);
+
+	return text ? strtoul(text, NULL, 0) : otherwise;
+}
+
+/* Has the program used SECONDS of processor time, or else @otherwise? */
+static inline bool tap_time_is_over(unsigned long otherwise)
+{
+	return clock() / CLOCKS_PER_SEC >=
+	       (clock_t)tap_number("SECONDS", otherwise);
+}
+
 /* The next number of the sequence that @state, at first a seed, stands for. */
 static inline uint64_t tap_random(uint64_t *state)
 {

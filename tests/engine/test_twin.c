@@ -637,8 +637,7 @@ static void give_buffer(struct flight *f, unsigned int n)
 int main(void)
 {
 	static struct world w;
-	const char *text = getenv("SEQUENCES");
-	unsigned long n = text ? strtoul(text, NULL, 0) : 2500;
+	unsigned long n = tap_number("SEQUENCES", 2500);
 	uint64_t seed = tap_seed();
 	unsigned long i, good = 0;
 
