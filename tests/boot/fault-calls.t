@@ -5,6 +5,7 @@
 # until the disk is opened again; a snapshot or merge that failed left nothing,
 # and can be had.
 . "${0%/*}/lib.sh"
+. "$boot_dir/asked.sh"
 ours_only
 need uml_mconsole
 need_strace
@@ -12,31 +13,7 @@ io_on_threads
 
 pattern base.img BASE 4096
 
-# The guest does what stands in the next file, and answers in another.
-start guest ubd0=delta.cow,base.img <<'EOF'
-n=1
-while [ ! -e "$S/go.end" ]; do
-	if [ -e "$S/do.$n" ]; then
-		sh -eu "$S/do.$n" >"$S/doing" 2>&1 || echo failed >>"$S/doing"
-		mv "$S/doing" "$S/did.$n"
-		n=$((n + 1))
-	fi
-	sleep 0.02
-done
-EOF
-
-echo 0 >asked
-
-# guest_does COMMAND: prints what it said
-guest_does()
-{
-	asked=$(($(cat asked) + 1))
-	echo "$asked" >asked
-	echo "$1" >share/next
-	mv share/next "share/do.$asked"
-	until_true 40 test -e "share/did.$asked" || echo "no answer"
-	cat "share/did.$asked"
-}
+start_asked ubd0=delta.cow,base.img
 
 # during CALLS ERROR WHEN COMMAND: in the guest, while these calls fail
 during()
@@ -46,7 +23,6 @@ during()
 	untrace
 }
 
-until_true 30 mconsole_up guest || diag "the guest does not come up"
 map="sect map /dev/ubda 0 64 16"
 is "$(guest_does "sect put /dev/ubda OLDD 0 32; sect flush /dev/ubda; $map")" \
 	"0+32=OLDD 32+32=BASE" "a guest at work"

@@ -3,32 +3,13 @@
 # Duty: delta and base on a small file system that runs full: the guest sees
 # the error, nothing old is lost, and it goes on once there is room.
 . "${0%/*}/lib.sh"
+. "$boot_dir/small.sh"
 ours_only
 need uml_mconsole
 need_moo
 
-mkdir small
-mount -t tmpfs -o size=3m small small 2>/dev/null ||
-	skip_all "no tmpfs can be mounted here"
-boot_on_exit="umount $T/small"
-
-full()
-{
-	dd if=/dev/zero of=small/fill bs=4k 2>/dev/null || :
-}
-
-room()
-{
-	rm -f small/fill
-	mount -o remount,size=16m small small
-}
-
-# 8 MiB each, of which only the first part is there
-for disk in 3 4; do
-	pattern small/base$disk.img BASE 512
-	truncate -s 8M small/base$disk.img
-	moo create -V $disk small/delta$disk.cow small/base$disk.img
-done
+small_disk 3
+small_layers
 
 start guest ubd0=small/delta3.cow ubd1=small/delta4.cow <<'EOF'
 try()
@@ -99,7 +80,7 @@ for disk in a b; do
 	like "$text" "^ERR .*x$disk.cow.*space" "ubd$disk: no room for a snapshot"
 	fails "ubd$disk: and none is begun" test -e "small/x$disk.cow"
 done
-room
+room 16
 go full
 await guest again
 for disk in 0 1; do
@@ -121,7 +102,7 @@ for disk in 0 1; do
 	is "$(lines $((disk + 9)) 1)" "0+32=OLDD 32+4096=NEXT 4128+72=zero" \
 		"disk $disk: half a merge changes nothing of what the guest reads"
 done
-room
+room 16
 for disk in a b; do
 	status=0
 	text=$(mconsole guest unsnapshot ubd$disk force) || status=$?

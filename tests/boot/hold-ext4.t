@@ -3,31 +3,18 @@
 # Duty: a file system on a disk that holds what the host refuses: the host's disk
 # runs full under it, and it has not noticed.
 . "${0%/*}/lib.sh"
+. "$boot_dir/small.sh"
 ours_only
 need uml_mconsole mkfs.ext4
 need_moo
 
-mkdir small
-mount -t tmpfs -o size=6m small small 2>/dev/null ||
-	skip_all "no tmpfs can be mounted here"
-boot_on_exit="umount $T/small"
+small_disk 6
 
 # The base is elsewhere; what is written has to find room.
 truncate -s 64M base.img
 mkfs.ext4 -q -F base.img
 moo create -V 4 small/delta.cow base.img
 dd if=/dev/urandom of=share/data bs=64k count=256 2>/dev/null
-
-held()
-{
-	mconsole guest snapshot ubda --json |
-		sed -n 's/^ *"held": \([0-9]*\),*$/\1/p'
-}
-
-holding()
-{
-	[ "$(held)" -gt 0 ]
-}
 
 clean()
 {
@@ -46,14 +33,14 @@ umount /mnt/a
 EOF
 await guest mounted
 go mounted
-holds "the host's disk runs full, and requests are held" until_true 30 holding
+holds "the host's disk runs full, and requests are held" until_true 30 holding guest ubda
 # Once more, with a little room only
-mount -o remount,size=10m small small
+room 10
 mconsole guest resume ubda >answer
 like "$(cat answer)" "^OK ubda: [1-9]" "resume"
-holds "it runs full again" until_true 30 holding
+holds "it runs full again" until_true 30 holding guest ubda
 is "$(out guest)" "" "nothing has come to its end"
-mount -o remount,size=32m small small
+room 32
 mconsole guest resume ubda >answer
 ended_well guest "with room the guest comes to its end"
 like "$(out guest | tail -n 3 | tr '\n' ' ')" "^same writable 0 $" \

@@ -5,6 +5,7 @@
 # nothing waits for a "resume". An error of a write alone is held, a durable one
 # too, and so is a flush that found no room; a read is reported.
 . "${0%/*}/lib.sh"
+. "$boot_dir/asked.sh"
 ours_only
 need uml_mconsole
 need_strace
@@ -15,58 +16,16 @@ pattern base.img BASE 4096
 need_moo
 moo create -V 4 delta.cow base.img
 
-# The guest does what stands in the next file, beside what it does already.
-start guest ubd0W=raw.img ubd1W=delta.cow <<'EOF'
-n=1
-run()
-{
-	status=0
-	sh -eu "$S/do.$1" >"$S/said.$1" 2>&1 || status=$?
-	echo "$status" >"$S/ending.$1"
-	mv "$S/ending.$1" "$S/ended.$1"
-}
-while [ ! -e "$S/go.end" ]; do
-	if [ -e "$S/do.$n" ]; then
-		run "$n" &
-		n=$((n + 1))
-	fi
-	sleep 0.02
-done
-EOF
-job=0
-
-begin()
-{
-	job=$((job + 1))
-	echo "$1" >share/next
-	mv share/next "share/do.$job"
-}
-
-ended()
-{
-	[ -e "share/ended.$job" ]
-}
+start_asked ubd0W=raw.img ubd1W=delta.cow
 
 # result: 0, or what the guest was told
 result()
 {
-	until_true 30 ended || echo "no answer"
-	if [ "$(cat "share/ended.$job")" -eq 0 ]; then
+	if [ "$(ended_with "$job")" = 0 ]; then
 		echo 0
 	else
 		sed 's/.*: //' "share/said.$job" | tail -n 1
 	fi
-}
-
-held()
-{
-	mconsole guest snapshot "$1" --json |
-		sed -n 's/^ *"held": \([0-9]*\),*$/\1/p'
-}
-
-holding()
-{
-	[ "$(held "$1")" -gt 0 ]
 }
 
 durable()
@@ -75,8 +34,7 @@ durable()
 		oflag=direct,dsync conv=notrunc status=none"
 }
 
-until_true 30 mconsole_up guest || diag "the guest does not come up"
-begin "sect put /dev/ubda OLDD 0 8; sect put /dev/ubdb OLDD 0 8
+guest_begins "sect put /dev/ubda OLDD 0 8; sect put /dev/ubdb OLDD 0 8
 	sect flush /dev/ubda; sect flush /dev/ubdb"
 is "$(result)" 0 "a guest at work"
 
@@ -84,21 +42,21 @@ is "$(result)" 0 "a guest at work"
 for d in a b; do
 	trace guest met -e "trace=$WRITES" \
 		-e "inject=$WRITES:error=EIO:when=1"
-	begin "$(durable $d)"
+	guest_begins "$(durable $d)"
 	holds "ubd$d: a durable write whose data meets EIO is held" \
-		until_true 20 holding ubd$d
+		until_true 20 holding guest ubd$d
 	untrace
 	like "$(mconsole guest snapshot ubd$d)" \
 		"held: the host can not read or write, 1 request$" \
 		"ubd$d: the list says why"
-	fails "ubd$d: nobody is answered" ended
+	fails "ubd$d: nobody is answered" ended "$job"
 	mconsole guest resume ubd$d >/dev/null
 	is "$(result)" 0 "ubd$d: after resume it is written"
-	is "$(held ubd$d)" 0 "ubd$d: nothing is held"
+	is "$(held guest ubd$d)" 0 "ubd$d: nothing is held"
 done
 
 trace guest met -e "trace=$READS" -e "inject=$READS:error=EIO:when=1"
-begin "sect map /dev/ubda 0 8"
+guest_begins "sect map /dev/ubda 0 8"
 said=$(result)
 untrace
 is "$said" "Input/output error" "a read is reported"
@@ -110,9 +68,9 @@ trace guest met -P "$T/snap.cow" -e trace=pwrite64,pwritev \
 mconsole guest snapshot ubdb=snap.cow >answer &
 asker=$!
 until_true 20 host_says guest "can not be made durable yet" || :
-begin "sect put /dev/ubdb SNAP 64 8; sect flush /dev/ubdb"
-holds "a flush that finds no room is held" until_true 20 holding ubdb
-fails "and nobody is answered" ended
+guest_begins "sect put /dev/ubdb SNAP 64 8; sect flush /dev/ubdb"
+holds "a flush that finds no room is held" until_true 20 holding guest ubdb
+fails "and nobody is answered" ended "$job"
 untrace
 wait $asker
 like "$(cat answer)" "snap.cow on " "with room the snapshot comes to its end"
@@ -122,15 +80,15 @@ is "$(result)" 0 "and after resume the flush does"
 # A sync that fails: what follows is lost, and can not be had by waiting
 for d in a b; do
 	trace guest met -e "trace=$SYNCS" -e "inject=$SYNCS:error=ENOSPC:when=1"
-	begin "sect put /dev/ubd$d NEWW 16 8; sect flush /dev/ubd$d"
+	guest_begins "sect put /dev/ubd$d NEWW 16 8; sect flush /dev/ubd$d"
 	said=$(result)
 	untrace
 	holds "ubd$d: a sync met an error" grep -q INJECTED met
 	is "$said" "No space left on device" "ubd$d: the flush is reported"
-	begin "$(durable $d)"
+	guest_begins "$(durable $d)"
 	is "$(result)" "No space left on device" \
 		"ubd$d: and so is a durable write"
-	is "$(held ubd$d)" 0 "ubd$d: nothing is held"
+	is "$(held guest ubd$d)" 0 "ubd$d: nothing is held"
 done
 go end
 ended_well guest "the guest ended"

@@ -4,53 +4,19 @@
 # while the host's disk is full, and with room and "resume" all of it is written;
 # what can not be mended by that is reported.
 . "${0%/*}/lib.sh"
+. "$boot_dir/asked.sh"
+. "$boot_dir/small.sh"
 ours_only
 need uml_mconsole
 need_moo
 
-mkdir small
-mount -t tmpfs -o size=3m small small 2>/dev/null ||
-	skip_all "no tmpfs can be mounted here"
-boot_on_exit="umount $T/small"
-
-full()
-{
-	dd if=/dev/zero of=small/fill bs=4k 2>/dev/null || :
-}
-
-room()
-{
-	rm -f small/fill
-	mount -o remount,size=32m small small
-}
-
-# 8 MiB each, of which only the first part is there
-for disk in 3 4; do
-	pattern small/base$disk.img BASE 512
-	truncate -s 8M small/base$disk.img
-	moo create -V $disk small/delta$disk.cow small/base$disk.img
-done
+small_disk 3
+small_layers
 cp --sparse=always small/base3.img small/raw.img
 
 says()
 {
 	mconsole guest "$@"
-}
-
-# held DEVICE: how many requests of it are held
-held()
-{
-	says snapshot "$1" --json | sed -n 's/^ *"held": \([0-9]*\),*$/\1/p'
-}
-
-holding()
-{
-	[ "$(held "$1")" -gt 0 ]
-}
-
-holding_nothing()
-{
-	[ "$(held "$1")" -eq 0 ]
 }
 
 told()
@@ -63,59 +29,17 @@ told_again()
 	[ "$(told "$1")" -gt "$2" ]
 }
 
-ended()
-{
-	[ -e "share/ended.$1" ]
-}
-
-# The guest does what stands in the next file, beside what it does already.
-start guest ubd0W=small/delta3.cow ubd1W=small/delta4.cow \
-	ubd2=small/raw.img <<'EOF'
-n=1
-run()
-{
-	status=0
-	sh -eu "$S/do.$1" >"$S/said.$1" 2>&1 || status=$?
-	echo "$status" >"$S/ending.$1"
-	mv "$S/ending.$1" "$S/ended.$1"
-}
-while [ ! -e "$S/go.end" ]; do
-	if [ -e "$S/do.$n" ]; then
-		run "$n" &
-		n=$((n + 1))
-	fi
-	sleep 0.02
-done
-EOF
-echo 0 >asked
-
-# guest_begins COMMAND: its number is in $job
-guest_begins()
-{
-	job=$(($(cat asked) + 1))
-	echo "$job" >asked
-	echo "$1" >share/next
-	mv share/next "share/do.$job"
-}
-
-# guest_does COMMAND: prints what it said
-guest_does()
-{
-	guest_begins "$1"
-	until_true 40 ended "$job" || echo "no answer"
-	cat "share/said.$job"
-}
+start_asked ubd0W=small/delta3.cow ubd1W=small/delta4.cow \
+	ubd2=small/raw.img
 
 # finished JOB NAME: it has come to a good end
 finished()
 {
-	until_true 40 ended "$1" || :
-	is "$(cat "share/ended.$1" 2>/dev/null)" 0 "$2"
-	[ "$(cat "share/ended.$1" 2>/dev/null)" = 0 ] ||
-		diag "$(cat "share/said.$1")"
+	ending=$(ended_with "$1")
+	is "$ending" 0 "$2"
+	[ "$ending" = 0 ] || diag "$(cat "share/said.$1")"
 }
 
-until_true 30 mconsole_up guest || diag "the guest does not come up"
 for d in a b; do
 	guest_does "sect put /dev/ubd$d OLDD 0 64; sect flush /dev/ubd$d" >old
 done
@@ -129,12 +53,12 @@ for d in a b; do
 		sect flush /dev/ubd$d"
 	jobs="$jobs $job"
 	holds "ubd$d: a write that finds no room is held" \
-		until_true 20 holding ubd$d
+		until_true 20 holding guest ubd$d
 	like "$(says snapshot ubd$d)" \
 		" 0 .* top, held: no space left on the host, [0-9]+ requests?" \
 		"ubd$d: and the list says so"
 	holds "ubd$d: and the host is told" until_true 20 told_again ubd$d 0
-	is "$(guest_does "cat /sys/block/ubd$d/ubd/held")" "$(held ubd$d)" \
+	is "$(guest_does "cat /sys/block/ubd$d/ubd/held")" "$(held guest ubd$d)" \
 		"ubd$d: the guest can see it"
 	is "$(guest_does "sect map /dev/ubd$d 0 32 16")" "0+32=OLDD" \
 		"ubd$d: reads go on"
@@ -156,7 +80,7 @@ for d in a b; do
 		until_true 20 told_again ubd$d 1
 done
 
-room
+room 32
 for d in a b; do
 	says resume ubd$d >/dev/null
 done
@@ -176,7 +100,7 @@ done
 
 full
 guest_begins "sect put /dev/ubda LATE 6000 2048 64; sect flush /dev/ubda"
-until_true 20 holding ubda || :
+until_true 20 holding guest ubda || :
 like "$(says snapshot ubda="$T/frozen.cow")" "^ERR .*held" \
 	"a snapshot that freezes would have to wait for it, and is refused"
 like "$(says snapshot ubda="$T/beside.cow" crash)" "^OK ubda: " \
@@ -188,13 +112,13 @@ is "$(guest_does "sect map /dev/ubda 5900 2300 100")" \
 
 full
 guest_begins "sect put /dev/ubdb LATE 6000 2048 64; sect flush /dev/ubdb"
-until_true 20 holding ubdb || :
+until_true 20 holding guest ubdb || :
 status=0
 text=$(MCONSOLE_TIMEOUT=20 says unsnapshot ubdb force) || status=$?
 diag "$text"
 fails "a merge while requests are held comes to an answer" \
 	test "$status" -eq 124
-room
+room 32
 says resume ubdb >/dev/null
 finished "$job" "and the write comes to its end"
 if [ "$status" -ne 0 ]; then
@@ -216,12 +140,12 @@ is "$(guest_does "cat /sys/block/ubdc/ubd/held")" 0 "and is not held"
 fails "and is counted" test "$(guest_does "cat /sys/block/ubdc/ubd/errors")" -eq 0
 like "$(says hold ubdc)" "^OK ubdc: .* are held" "hold"
 guest_begins "sect put /dev/ubdc LAST 6000 2048 64"
-holds "then it is held" until_true 20 holding ubdc
+holds "then it is held" until_true 20 holding guest ubdc
 like "$(says hold ubdc off)" "^OK ubdc: .* fail, [1-9][0-9]* requests? did" \
 	"hold off"
 until_true 20 ended "$job" || :
 like "$(cat "share/said.$job")" "No space" "what was held fails then"
-is "$(held ubdc)" 0 "and nothing is held"
+is "$(held guest ubdc)" 0 "and nothing is held"
 guest_begins "sect put /dev/ubdc LAST 6000 2048 64"
 until_true 20 ended "$job" || :
 like "$(cat "share/said.$job")" "No space" "and the next one fails at once"

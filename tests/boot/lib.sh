@@ -432,5 +432,17 @@ chain()
 		}'
 }
 
+# held NAME DEVICE: how many requests of it are held
+held()
+{
+	mconsole "$1" snapshot "$2" --json |
+		sed -n 's/^ *"held": \([0-9]*\),*$/\1/p'
+}
+
+holding()
+{
+	[ "$(held "$1" "$2")" -gt 0 ]
+}
+
 set -eu
 boot_setup

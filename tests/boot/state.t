@@ -4,6 +4,7 @@
 # mconsole; and a host without room in the midst of a snapshot or merge: the guest
 # goes on, both sides are told, and with room the work comes to its end.
 . "${0%/*}/lib.sh"
+. "$boot_dir/asked.sh"
 ours_only
 need uml_mconsole
 need_strace
@@ -11,31 +12,7 @@ io_on_threads
 
 pattern base.img BASE 65536
 
-# The guest does what stands in the next file.
-start guest ubd0V4=delta.cow,base.img <<'EOF'
-n=1
-while [ ! -e "$S/go.end" ]; do
-	if [ -e "$S/do.$n" ]; then
-		sh -eu "$S/do.$n" >"$S/doing" 2>&1 || echo failed >>"$S/doing"
-		mv "$S/doing" "$S/did.$n"
-		n=$((n + 1))
-	fi
-	sleep 0.02
-done
-EOF
-echo 0 >asked
-
-# guest_does COMMAND: prints what it said
-guest_does()
-{
-	asked=$(($(cat asked) + 1))
-	echo "$asked" >asked
-	echo "$1" >share/next
-	mv share/next "share/do.$asked"
-	until_true 40 test -e "share/did.$asked" || echo "no answer"
-	cat "share/did.$asked"
-}
-
+start_asked ubd0V4=delta.cow,base.img
 # in_guest NAME...: the values of these files, in a line
 in_guest()
 {
@@ -58,7 +35,6 @@ told()
 	host_says guest "$1"
 }
 
-until_true 30 mconsole_up guest || diag "the guest does not come up"
 is "$(in_guest state progress depth snapshots merges held errors)" \
 	"idle  2 0 0 0 0 " "nothing is under way"
 guest_does "sect put /dev/ubda OLDD 0 64; sect flush /dev/ubda" >old
