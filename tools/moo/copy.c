@@ -13,9 +13,6 @@
 
 #include "pair.h"
 
-/* How much of two chains is compared at a time; two fit into MOO_BUFFER. */
-#define COMPARE	(64u << 10)
-
 /* From how many bytes on the host, which may share them, is asked to copy. */
 #define BY_HOST	(64u << 10)
 
@@ -291,8 +288,10 @@ static enum sector compare_sector(const uint8_t *new, const uint8_t *old)
 	return SECTOR_DATA;
 }
 
-int moo_write_difference(struct moo_chain *to, uint64_t offset, uint8_t *new,
-			 const uint8_t *old, size_t len, struct cow_error *err)
+/* Write the sectors of @new that are not those of @old. */
+static int write_difference(struct moo_chain *to, uint64_t offset, uint8_t *new,
+			    const uint8_t *old, size_t len,
+			    struct cow_error *err)
 {
 	size_t at = 0, first;
 	enum sector kind;
@@ -313,20 +312,13 @@ int moo_write_difference(struct moo_chain *to, uint64_t offset, uint8_t *new,
 	return ret;
 }
 
-/* Write what differs of the stretch, or of its first part. */
-static int compare_part(struct moo_pair *pair, uint8_t *buf,
-			struct cow_error *err)
+int moo_pair_copy(struct moo_pair *pair, struct moo_chain *to, uint8_t *buf,
+		  struct cow_error *err)
 {
-	int ret;
+	int ret = moo_pair_read(pair, buf, err);
 
-	pair->length = moo_min(pair->length, COMPARE);
-	ret = moo_pair_read(pair, 0, buf, pair->length, err);
-	if (!ret)
-		ret = moo_pair_read(pair, 1, buf + COMPARE, pair->length, err);
-	if (!ret)
-		ret = moo_write_difference(pair->chain[1], pair->start, buf,
-					   buf + COMPARE, pair->length, err);
-	return ret;
+	return ret ? ret : write_difference(to, pair->start, buf,
+					    buf + MOO_PAIR, pair->length, err);
 }
 
 /* Where both have zeros, or the same bytes of a file, nothing is read. */
@@ -339,7 +331,7 @@ static int compare_next(struct moo_chain *from, struct moo_chain *to,
 
 	ret = moo_pair_at(&pair, at, err);
 	if (!ret && !moo_pair_same(&pair))
-		ret = compare_part(&pair, buf, err);
+		ret = moo_pair_copy(&pair, to, buf, err);
 	*len = ret ? 0 : pair.length;
 	return ret;
 }

@@ -15,9 +15,6 @@
 #include "ubd_json.h"
 #include "pair.h"
 
-/* How much of each disk is compared at a time; two fit into MOO_BUFFER. */
-#define COMPARE	(MOO_BUFFER / 2)
-
 enum diff_exit {
 	DIFF_EQUAL = 0,
 	DIFF_DIFFERS = 1,
@@ -38,7 +35,7 @@ static const struct moo_use uses[] = {
  * @own: by ownership: how many layers are in that chain alone
  * @held: a range that differs and may go on; length 0: none
  * @differs: some range does
- * @buf: room for COMPARE bytes of each disk; NULL: by ownership
+ * @buf: for moo_pair_read(); NULL: by ownership
  */
 struct diff {
 	struct moo_chain chain[2];
@@ -148,7 +145,7 @@ static void compare_owners(struct diff *diff)
 
 static void compare_sectors(struct diff *diff, size_t len)
 {
-	const uint8_t *a = diff->buf, *b = diff->buf + COMPARE;
+	const uint8_t *a = diff->buf, *b = diff->buf + MOO_PAIR;
 	size_t at;
 
 	for (at = 0; at < len; at += COW_SECTOR_SIZE)
@@ -168,11 +165,7 @@ static int compare_data(struct diff *diff, struct cow_error *err)
 	}
 	if (moo_pair_same(pair))
 		return 0;
-	pair->length = moo_min(pair->length, COMPARE);
-	ret = moo_pair_read(pair, 0, diff->buf, pair->length, err);
-	if (!ret)
-		ret = moo_pair_read(pair, 1, diff->buf + COMPARE,
-				    pair->length, err);
+	ret = moo_pair_read(pair, diff->buf, err);
 	if (!ret)
 		compare_sectors(diff, pair->length);
 	return ret;

@@ -564,14 +564,6 @@ int moo_copy_difference(struct moo_chain *from, struct moo_chain *to,
 			struct cow_error *err);
 
 /**
- * moo_write_difference() - write to @to the sectors of @new that are not those
- * of @old
- * @offset: of the first one, bytes
- */
-int moo_write_difference(struct moo_chain *to, uint64_t offset, uint8_t *new,
-			 const uint8_t *old, size_t len, struct cow_error *err);
-
-/**
  * moo_flush() - make durable what was written to @to
  */
 int moo_flush(struct moo_chain *to, struct cow_error *err);

@@ -58,14 +58,23 @@ bool moo_pair_same(const struct moo_pair *pair)
 	return moo_same_file(&from[0].id, &from[1].id);
 }
 
-int moo_pair_read(struct moo_pair *pair, unsigned int n, void *buf, size_t len,
-		  struct cow_error *err)
+static int read_one(const struct moo_pair *pair, unsigned int n, void *buf,
+		    struct cow_error *err)
 {
 	if (pair->ext[n].data)
-		return moo_chain_read(pair->chain[n], pair->start, buf, len,
-				      err);
-	memset(buf, 0, len);
+		return moo_chain_read(pair->chain[n], pair->start, buf,
+				      pair->length, err);
+	memset(buf, 0, pair->length);
 	return 0;
+}
+
+int moo_pair_read(struct moo_pair *pair, uint8_t *buf, struct cow_error *err)
+{
+	int ret;
+
+	pair->length = moo_min(pair->length, MOO_PAIR);
+	ret = read_one(pair, 0, buf, err);
+	return ret ? ret : read_one(pair, 1, buf + MOO_PAIR, err);
 }
 
 bool moo_pair_common(const struct moo_pair *pair, unsigned int depth[2])

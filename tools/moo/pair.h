@@ -35,11 +35,26 @@ int moo_pair_at(struct moo_pair *pair, uint64_t start, struct cow_error *err);
  */
 bool moo_pair_same(const struct moo_pair *pair);
 
+/* How much of each disk is read at a time; two fit into MOO_BUFFER. */
+#define MOO_PAIR	(MOO_BUFFER / 2)
+
 /**
- * moo_pair_read() - the first @len bytes of the stretch, of one of the disks
- * @n: 0 or 1; behind the end of that disk there are zeros
+ * moo_pair_read() - what both disks have in the stretch, or in its first part
+ * @buf: MOO_BUFFER bytes: of the first disk, and from MOO_PAIR on of the other
+ *
+ * The stretch becomes as long as what was read. Behind the end of a disk there
+ * are zeros.
  */
-int moo_pair_read(struct moo_pair *pair, unsigned int n, void *buf, size_t len,
+int moo_pair_read(struct moo_pair *pair, uint8_t *buf, struct cow_error *err);
+
+/**
+ * moo_pair_copy() - give @to the sectors of the first disk that are not those of
+ * the other, in the stretch or in its first part
+ * @buf: MOO_BUFFER bytes
+ *
+ * The stretch becomes as long as what was done. In copy.c.
+ */
+int moo_pair_copy(struct moo_pair *pair, struct moo_chain *to, uint8_t *buf,
 		  struct cow_error *err);
 
 /**

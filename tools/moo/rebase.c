@@ -16,9 +16,6 @@
 #include "pair.h"
 #include "relink.h"
 
-/* How much of each disk is compared at a time; two fit into MOO_BUFFER. */
-#define COMPARE	(MOO_BUFFER / 2)
-
 static const struct moo_use uses[] = {
 	{ MOO_OPT_BASE, "the new parent; needed" },
 	{ MOO_OPT_UNSAFE, "change the name alone, and compare nothing: the parent\n"
@@ -41,22 +38,6 @@ static bool wanted(const struct moo_pair *pair)
 	return (old->data || new->data) && !moo_pair_same(pair);
 }
 
-/* Copy what differs of the stretch, or of its first part. */
-static int copy_part(struct moo_pair *pair, uint8_t *buf,
-		     struct cow_error *err)
-{
-	int ret;
-
-	pair->length = moo_min(pair->length, COMPARE);
-	ret = moo_pair_read(pair, 0, buf, pair->length, err);
-	if (!ret)
-		ret = moo_pair_read(pair, 1, buf + COMPARE, pair->length, err);
-	if (!ret)
-		ret = moo_write_difference(pair->chain[0], pair->start, buf,
-					   buf + COMPARE, pair->length, err);
-	return ret;
-}
-
 static int copy_all(struct moo_pair *pair, struct moo_progress *progress,
 		    uint8_t *buf, struct cow_error *err)
 {
@@ -74,7 +55,7 @@ static int copy_all(struct moo_pair *pair, struct moo_progress *progress,
 		if (ret || !pair->ext[0].length)
 			break;
 		if (wanted(pair))
-			ret = copy_part(pair, buf, err);
+			ret = moo_pair_copy(pair, pair->chain[0], buf, err);
 	}
 	return ret ? ret : moo_flush(pair->chain[0], err);
 }
