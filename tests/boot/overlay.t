@@ -27,8 +27,11 @@ three()
 	start "$1" "ubd0$2=vm/a.cow,vm/a.img" "ubd1$2=vm/b.img" "ubd2$2=vm/c.img"
 }
 
-# Made where there is no overlay: all but the tops are frozen.
 mkdir vm upper work
+overlay_up || skip_all "no overlay here: $(cat mount.log)"
+overlay_end
+
+# Made where there is no overlay: all but the tops are frozen.
 for d in a b c; do
 	pattern vm/$d.img BASE 65536
 done
@@ -82,7 +85,7 @@ under()
 	forget_points
 	rm -rf upper work share/log.*
 	mkdir upper work
-	overlay_up || skip_all "no overlay here: $(cat mount.log)"
+	overlay_up
 	boot_on_exit=overlay_end
 
 	three guest "$1" <<'EOF'
