@@ -15,86 +15,7 @@
 #define LONG_ONLY	256
 #define HELP		(LONG_ONLY + MOO_OPTS)
 
-struct opt_def {
-	const char *name;
-	char letter;
-	const char *value;
-};
-
-static const struct opt_def defs[MOO_OPTS] = {
-	[MOO_OPT_VERSION] = { "format", 'V', "N" },
-	[MOO_OPT_FORCE] = { "force", 'f', NULL },
-	[MOO_OPT_BASE] = { "base", 'b', "FILE" },
-	[MOO_OPT_SHARE] = { "force-share", 'U', NULL },
-	[MOO_OPT_RAW] = { "raw", 0, NULL },
-	[MOO_OPT_SIZE] = { "size", 's', "N" },
-	[MOO_OPT_CHAIN] = { "backing-chain", 0, NULL },
-	[MOO_OPT_OUTPUT] = { "output", 0, "FORMAT" },
-	[MOO_OPT_IN_PLACE] = { "in-place", 'i', NULL },
-	[MOO_OPT_DELETE] = { "delete", 'd', NULL },
-	[MOO_OPT_HEADER] = { "header", 0, NULL },
-	[MOO_OPT_FLAT] = { "flat", 0, NULL },
-	[MOO_OPT_PADDING] = { "padding", 0, "N" },
-	[MOO_OPT_SECTOR] = { "sector-size", 0, "N" },
-	[MOO_OPT_GEOMETRY] = { "geometry", 0, "C/H/S" },
-	[MOO_OPT_REPAIR] = { "repair", 'r', "WHAT" },
-	[MOO_OPT_DATA] = { "data", 0, NULL },
-	[MOO_OPT_UNSAFE] = { "unsafe", 'u', NULL },
-	[MOO_OPT_SHRINK] = { "shrink", 0, NULL },
-	[MOO_OPT_OFF] = { "off", 0, NULL },
-	[MOO_OPT_DISCARD] = { "discard", 0, NULL },
-};
-
-static int opt_key(enum moo_opt opt)
-{
-	return defs[opt].letter ? defs[opt].letter : LONG_ONLY + (int)opt;
-}
-
-static void print_option(const struct moo_use *use)
-{
-	const struct opt_def *def = &defs[use->opt];
-	char left[40];
-	const char *line = use->help, *end;
-
-	if (def->letter)
-		snprintf(left, sizeof(left), "-%c, --%s", def->letter,
-			 def->name);
-	else
-		snprintf(left, sizeof(left), "    --%s", def->name);
-	if (def->value) {
-		strcat(left, "=");
-		strcat(left, def->value);
-	}
-	for (; *line; line = *end ? end + 1 : end) {
-		end = strchrnul(line, '\n');
-		printf("  %-22s %.*s\n", left, (int)(end - line), line);
-		left[0] = '\0';
-	}
-}
-
-static void print_synopsis(FILE *to, const struct moo_verb *verb)
-{
-	const char *line = verb->synopsis, *end;
-	const char *lead = "Usage:";
-
-	for (; *line; line = *end ? end + 1 : end) {
-		end = strchrnul(line, '\n');
-		fprintf(to, "%s moo %s %.*s\n", lead, verb->name,
-			(int)(end - line), line);
-		lead = "      ";
-	}
-}
-
-static void print_help(const struct moo_verb *verb)
-{
-	unsigned int i;
-
-	print_synopsis(stdout, verb);
-	printf("\n%s\n\nOptions:\n", verb->text);
-	for (i = 0; i < verb->nuses; i++)
-		print_option(&verb->uses[i]);
-	printf("  %-22s %s\n", "-h, --help", "print this text");
-}
+/* ---- values ------------------------------------------------------------ */
 
 static int set_version(const char *value, struct moo_args *args)
 {
@@ -178,71 +99,123 @@ static int set_geometry(const char *value, struct moo_args *args)
 	return -EINVAL;
 }
 
+static int set_base(const char *value, struct moo_args *args)
+{
+	args->base = value;
+	return 0;
+}
+
+/* ---- all options ------------------------------------------------------- */
+
+/**
+ * struct opt_def - an option of any verb
+ * @name: behind two hyphens
+ * @letter: behind one, or 0
+ * @value: what its value is called in the help, or NULL if it has none
+ * @set: takes the value; NULL: the option is a flag
+ * @flag: where that stands in struct moo_args
+ */
+struct opt_def {
+	const char *name;
+	char letter;
+	const char *value;
+	int (*set)(const char *value, struct moo_args *args);
+	size_t flag;
+};
+
+#define VALUE(name, letter, value, set)	{ name, letter, value, set, 0 }
+#define FLAG(name, letter, member) \
+	{ name, letter, NULL, NULL, offsetof(struct moo_args, member) }
+
+static const struct opt_def defs[MOO_OPTS] = {
+	[MOO_OPT_VERSION] = VALUE("format", 'V', "N", set_version),
+	[MOO_OPT_FORCE] = FLAG("force", 'f', force),
+	[MOO_OPT_BASE] = VALUE("base", 'b', "FILE", set_base),
+	[MOO_OPT_SHARE] = FLAG("force-share", 'U', share),
+	[MOO_OPT_RAW] = FLAG("raw", 0, raw),
+	[MOO_OPT_SIZE] = VALUE("size", 's', "N", set_size),
+	[MOO_OPT_CHAIN] = FLAG("backing-chain", 0, chain),
+	[MOO_OPT_OUTPUT] = VALUE("output", 0, "FORMAT", set_output),
+	[MOO_OPT_IN_PLACE] = FLAG("in-place", 'i', in_place),
+	[MOO_OPT_DELETE] = FLAG("delete", 'd', remove),
+	[MOO_OPT_HEADER] = FLAG("header", 0, header),
+	[MOO_OPT_FLAT] = FLAG("flat", 0, flat),
+	[MOO_OPT_PADDING] = VALUE("padding", 0, "N", set_padding),
+	[MOO_OPT_SECTOR] = VALUE("sector-size", 0, "N", set_sector_size),
+	[MOO_OPT_GEOMETRY] = VALUE("geometry", 0, "C/H/S", set_geometry),
+	[MOO_OPT_REPAIR] = VALUE("repair", 'r', "WHAT", set_repair),
+	[MOO_OPT_DATA] = FLAG("data", 0, data),
+	[MOO_OPT_UNSAFE] = FLAG("unsafe", 'u', unsafe),
+	[MOO_OPT_SHRINK] = FLAG("shrink", 0, shrink),
+	[MOO_OPT_OFF] = FLAG("off", 0, off),
+	[MOO_OPT_DISCARD] = FLAG("discard", 0, discard),
+};
+
 static int set_option(enum moo_opt opt, const char *value,
 		      struct moo_args *args)
 {
-	switch (opt) {
-	case MOO_OPT_VERSION:
-		return set_version(value, args);
-	case MOO_OPT_SIZE:
-		return set_size(value, args);
-	case MOO_OPT_OUTPUT:
-		return set_output(value, args);
-	case MOO_OPT_REPAIR:
-		return set_repair(value, args);
-	case MOO_OPT_GEOMETRY:
-		return set_geometry(value, args);
-	case MOO_OPT_PADDING:
-		return set_padding(value, args);
-	case MOO_OPT_SECTOR:
-		return set_sector_size(value, args);
-	case MOO_OPT_FLAT:
-		args->flat = true;
-		break;
-	case MOO_OPT_HEADER:
-		args->header = true;
-		break;
-	case MOO_OPT_BASE:
-		args->base = value;
-		break;
-	case MOO_OPT_FORCE:
-		args->force = true;
-		break;
-	case MOO_OPT_SHARE:
-		args->share = true;
-		break;
-	case MOO_OPT_RAW:
-		args->raw = true;
-		break;
-	case MOO_OPT_CHAIN:
-		args->chain = true;
-		break;
-	case MOO_OPT_IN_PLACE:
-		args->in_place = true;
-		break;
-	case MOO_OPT_DELETE:
-		args->remove = true;
-		break;
-	case MOO_OPT_DATA:
-		args->data = true;
-		break;
-	case MOO_OPT_UNSAFE:
-		args->unsafe = true;
-		break;
-	case MOO_OPT_SHRINK:
-		args->shrink = true;
-		break;
-	case MOO_OPT_OFF:
-		args->off = true;
-		break;
-	case MOO_OPT_DISCARD:
-		args->discard = true;
-		break;
-	case MOO_OPTS:
-		break;
-	}
+	const struct opt_def *def = &defs[opt];
+
+	if (def->set)
+		return def->set(value, args);
+	*(bool *)((char *)args + def->flag) = true;
 	return 0;
 }
+
+/* ---- help -------------------------------------------------------------- */
+
+static int opt_key(enum moo_opt opt)
+{
+	return defs[opt].letter ? defs[opt].letter : LONG_ONLY + (int)opt;
+}
+
+static void print_option(const struct moo_use *use)
+{
+	const struct opt_def *def = &defs[use->opt];
+	char left[40];
+	const char *line = use->help, *end;
+
+	if (def->letter)
+		snprintf(left, sizeof(left), "-%c, --%s", def->letter,
+			 def->name);
+	else
+		snprintf(left, sizeof(left), "    --%s", def->name);
+	if (def->value) {
+		strcat(left, "=");
+		strcat(left, def->value);
+	}
+	for (; *line; line = *end ? end + 1 : end) {
+		end = strchrnul(line, '\n');
+		printf("  %-22s %.*s\n", left, (int)(end - line), line);
+		left[0] = '\0';
+	}
+}
+
+static void print_synopsis(FILE *to, const struct moo_verb *verb)
+{
+	const char *line = verb->synopsis, *end;
+	const char *lead = "Usage:";
+
+	for (; *line; line = *end ? end + 1 : end) {
+		end = strchrnul(line, '\n');
+		fprintf(to, "%s moo %s %.*s\n", lead, verb->name,
+			(int)(end - line), line);
+		lead = "      ";
+	}
+}
+
+static void print_help(const struct moo_verb *verb)
+{
+	unsigned int i;
+
+	print_synopsis(stdout, verb);
+	printf("\n%s\n\nOptions:\n", verb->text);
+	for (i = 0; i < verb->nuses; i++)
+		print_option(&verb->uses[i]);
+	printf("  %-22s %s\n", "-h, --help", "print this text");
+}
+
+/* ---- the command line -------------------------------------------------- */
 
 /* What getopt_long() is to accept; @lng has room for all options and two. */
 static void fill_tables(const struct moo_verb *verb, char *shrt,
