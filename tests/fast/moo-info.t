@@ -84,6 +84,11 @@ is "$(json json format-specific data state)" frozen \
 put v3.cow.moo 70 00
 refused 1 "v3.cow: .*record" "a damaged record" moo info v3.cow
 
+# Stock's V2 has bits for whole bytes, and ends there if nothing was written.
+noise nine 4608
+cowhdr v2.cow "base=$PWD/nine" version=2 length=4121
+like "$(moo info v2.cow)" "owned: 0 B" "the byte of the last bit is not there"
+
 # Names that JSON has to take care of.
 name=$(printf 'q"b\\t\tu\303\244x\377.img')
 cp base "$name"

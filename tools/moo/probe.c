@@ -207,14 +207,17 @@ static uint64_t count_bits(const uint8_t *bytes, uint64_t nbits)
 	return cow_count_bits(bytes, nbits / 8) + cow_count_bits(&last, 1);
 }
 
-/* Count the bits of a bitmap, those past the last sector left out. */
+/*
+ * Count the bits of a bitmap, those past the last sector left out. Of V1 and V2
+ * the last byte may lie behind the end of the file.
+ */
 static int count_bitmap(const struct moo_probe *p, uint8_t *buf,
 			uint64_t *sectors, struct cow_error *err)
 {
 	uint64_t bits = moo_min(p->device >> COW_SECTOR_SHIFT,
 				p->hdr.bitmap_len * 8);
 	const uint64_t bytes = (bits + 7) / 8;
-	uint64_t at, len;
+	uint64_t at, len = 0;
 	int64_t got;
 
 	*sectors = 0;
@@ -223,14 +226,17 @@ static int count_bitmap(const struct moo_probe *p, uint8_t *buf,
 					   p->hdr.bitmap_offset + at);
 		if (got >= (int64_t)(p->hdr.bitmap_offset + bytes))
 			break;
-		at = got - p->hdr.bitmap_offset;
-		len = moo_min(COW_BITS_PART, bytes - at);
-		got = p->env.io->pread(p->env.ctx, p->fd, buf, len,
-				       p->hdr.bitmap_offset + at);
-		if (got != (int64_t)len)
-			return moo_fail(err, got < 0 ? got : -EIO,
-					"%s: its bitmap can not be read",
-					p->name);
+		if (got >= 0) {
+			at = got - p->hdr.bitmap_offset;
+			len = moo_min(COW_BITS_PART, bytes - at);
+			got = p->env.io->pread(p->env.ctx, p->fd, buf, len,
+					       p->hdr.bitmap_offset + at);
+		}
+		if (got < 0)
+			return moo_fail(err, got,
+					"%s: its bitmap can not be read: %s",
+					p->name, strerror(-got));
+		memset(buf + got, 0, len - got);
 		*sectors += count_bits(buf, moo_min(bits - at * 8, len * 8));
 	}
 	return 0;
