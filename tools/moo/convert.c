@@ -49,7 +49,7 @@ static int fill(struct moo_chain *from, struct moo_output *out,
 		ret = copy(from, &to, err);
 	else
 		ret = moo_fail(err, -EINVAL,
-			       "%s: has not the size of its parent",
+			       "%s: has not the size of the new parent; name one that has with -b",
 			       from->name);
 	moo_chain_close(&to);
 	return ret;

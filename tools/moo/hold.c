@@ -64,7 +64,7 @@ static int lock_beside(struct moo_hold *hold, struct cow_error *err)
 		ret = io->lock(hold->env.ctx, hold->fd, IO_SEAL);
 	if (ret == -EAGAIN)
 		return moo_fail(err, -EBUSY,
-				"%s: somebody else is about to seal or mark it",
+				"%s: somebody else is about to seal or mark it; try again when that is done",
 				hold->name);
 	if (ret)
 		return moo_fail(err, ret, "%s: can not be locked: %s",

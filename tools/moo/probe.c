@@ -85,8 +85,8 @@ static int probe_record(struct moo_probe *p, struct cow_error *err)
 		return 0;
 	if (ret)
 		return moo_fail(err, ret,
-				"%s: its state record is damaged: %s",
-				p->name, strerror(-ret));
+				"%s: its state record (attribute user.moo, or %s.moo) can not be used: %s; restore it from a copy",
+				p->name, p->path, strerror(-ret));
 	take_state(p, p->record.state, &p->record.self, p->record.successor);
 	return 0;
 }

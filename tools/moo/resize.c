@@ -182,7 +182,7 @@ static int resize_held(struct moo_hold *hold, const struct moo_args *args,
 		return ret;
 	if (p->hdr.format == COW_V4 && size % p->hdr.v4.sectorsize)
 		return moo_fail(err, -EINVAL,
-				"%s: its sectors have %u bytes, of which %llu is no multiple",
+				"%s: its sectors have %u bytes, of which %llu is no multiple; give one",
 				p->name, p->hdr.v4.sectorsize,
 				(unsigned long long)size);
 	if (size < old && !args->shrink)

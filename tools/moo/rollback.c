@@ -63,7 +63,7 @@ static int refuse_layer(const struct moo_probe *top, struct cow_error *err)
 {
 	if (top->hdr.format == COW_V4 && top->hdr.v4.kind == COW_KIND_HEADER)
 		return moo_fail(err, -EINVAL,
-				"%s: the header of a disk image, and no layer",
+				"%s: the header of a disk image, and no layer; name the layer over that image",
 				top->name);
 	if (!top->hdr.parent[0])
 		return moo_fail(err, -EINVAL, "%s: has no parent", top->name);
