@@ -52,10 +52,19 @@ static void unpin(const struct copied *copied)
 		cow_page_unpin(copied->clear);
 }
 
-static void copy_over(struct merge *merge, struct sub *sub)
+/* All of them have one state, and one result. */
+static void copy_over(struct sub *sub, const struct copied *copied,
+		      unsigned int count)
 {
+	struct merge *merge = sub->owner;
 	struct drain *drain = &sub->chain->drain;
 
+	for (; count; count--, copied++) {
+		if (sub->io.result < 0)
+			unpin(copied);
+		else
+			flip(merge, copied, sub->state);
+	}
 	merge->parent->unsynced = true;
 	if (sub->io.result < 0)
 		merge->error = sub->io.result;
@@ -68,7 +77,6 @@ static void copy_over(struct merge *merge, struct sub *sub)
 
 static void copy_finish(struct sub *sub)
 {
-	struct merge *merge = sub->owner;
 	const struct copied copied = {
 		.sector = sub->sector,
 		.count = sub->count,
@@ -76,29 +84,19 @@ static void copy_finish(struct sub *sub)
 		.clear = sub->clear,
 	};
 
-	if (sub->io.result < 0)
-		unpin(&copied);
-	else
-		flip(merge, &copied, sub->state);
-	copy_over(merge, sub);
+	copy_over(sub, &copied, 1);
 }
 
 static void gather_finish(struct sub *sub)
 {
 	struct merge *merge = sub->owner;
 	struct gather *gather = &merge->gather;
-	unsigned int i;
+	unsigned int count = gather->count;
 
-	for (i = 0; i < gather->count; i++) {
-		if (sub->io.result < 0)
-			unpin(&gather->copied[i]);
-		else
-			flip(merge, &gather->copied[i], COW_DATA);
-	}
 	gather->sub = NULL;
 	gather->busy = false;
 	gather->count = 0;
-	copy_over(merge, sub);
+	copy_over(sub, gather->copied, count);
 }
 
 /* ---- its beginning ----------------------------------------------------- */
@@ -214,6 +212,7 @@ static void gather_go(struct merge *merge)
 	}
 	gather->busy = true;
 	merge->work.chain->drain.copies++;
+	sub->state = COW_DATA;
 	sub->io.op = IO_COPY;
 	sub->io.piece = gather->piece;
 	sub->io.npieces = gather->count;
