@@ -247,6 +247,10 @@ like "$(mconsole again unsnapshot ubdb discard delete)" \
 	"^OK ubdb: $T/clean.img is the top again, what $T/back.cow held is dropped" \
 	"is discarded"
 fails "with its file" test -e back.cow
+mconsole again snapshot ubdb=back3.cow V3 >/dev/null
+mconsole again unsnapshot ubdb discard >/dev/null
+is "$(od -An -tx1 -j8 -N4 back3.cow | tr -d ' ')" 00000000 \
+	"a V3 file that is kept: programs that know no records refuse it"
 go d
 ended_well again "the guest ended well"
 is "$(sed -n 5p share/again.out)" "0+20=OTHR" "and the guest is back"

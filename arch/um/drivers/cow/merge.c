@@ -155,7 +155,12 @@ int cow_merge_state(struct merge *merge, uint32_t state)
 	}
 	merge->record.state = state;
 	merge->record.self = top->st.id;
-	return cow_work_call(&merge->work, record_call);
+	if (!merge->discard)
+		return cow_work_call(&merge->work, record_call);
+	/* It was not marked before: programs without records have to refuse it. */
+	merge->record.parent_size = top->hdr.size;
+	merge->record.parent_mtime = top->hdr.mtime;
+	return cow_work_call(&merge->work, mark_call);
 }
 
 int cow_merge_sync(struct merge *merge)
