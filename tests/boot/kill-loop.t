@@ -6,8 +6,10 @@
 #
 #  - ubda has a file system, by turns ext4, xfs and btrfs, each with a chain of
 #    its own. It is checked, and so are a file that fio wrote and verified once,
-#    and one that was being written when the machine was killed.
-#  - ubdb has no file system: there every sector is accounted for.
+#    and one that was being written when the machine was killed. At the bottom are
+#    raw files, that of xfs behind a header of its own.
+#  - ubdb has no file system: there every sector is accounted for. At the bottom
+#    is a V4 disk with the data in place.
 #
 # What was flushed the guest writes down on the host, synchronously, before it
 # goes on. Then merges come to their end, and the next kill follows.
@@ -44,13 +46,15 @@ random()
 
 make_disks()
 {
-	for fs in ext4 xfs btrfs; do
-		truncate -s 320M "$fs.img"
-	done
+	truncate -s 320M ext4.img xfs.raw btrfs.img
 	mkfs.ext4 -q ext4.img
-	mkfs.xfs -q xfs.img
+	mkfs.xfs -q xfs.raw
 	mkfs.btrfs -q btrfs.img >mkfs.log
-	pattern plain.img BASE $((REGION * REGIONS + BALLAST))
+	moo create --header xfs.img xfs.raw
+	pattern plain.raw BASE $((REGION * REGIONS + BALLAST))
+	moo create --flat --size="$(stat -c %s plain.raw)" plain.img
+	dd if=plain.raw of=plain.img conv=notrunc oflag=seek_bytes status=none \
+		seek=$(($(stat -c %s plain.img) - $(stat -c %s plain.raw)))
 }
 
 # fs_of ROUND

@@ -721,6 +721,28 @@ static int make_header(const char *name, const char *image, uint32_t cylinders)
 	return cow_create(&bench.rig.env, &args, &err);
 }
 
+static void layer_over_a_header(void)
+{
+	char name[BENCH_NAME], parent[BENCH_NAME];
+	struct cow_open_args args = {
+		.name = name, .parent = parent, .create = true,
+	};
+	struct cow_error err = { "" };
+	struct common_file *file;
+	unsigned int i;
+
+	bench_path(&bench, name, "over");
+	bench_path(&bench, parent, "one");
+	for (i = 0; i < 2; i++) {
+		is(common_open(&bench.rig.env, &args, &file, &err), 0,
+		   "a layer and a header: %s", err.text);
+		if (*err.text)
+			return;
+		is(cow_geometry(file).cylinders, 7, "its geometry");
+		rig_close(&bench.rig, file);
+	}
+}
+
 static void headers_lead_to_one_image(void)
 {
 	struct common_file *file;
@@ -747,6 +769,7 @@ static void headers_lead_to_one_image(void)
 	rig_close(&bench.rig, file);
 	is(host_byte("base", 0), 6, "the image has it");
 	is(make_header("three", "one", 1), 0, "a header of a header's image");
+	layer_over_a_header();
 	bench.rig.quiet = true;
 	is(truncate_base(DISK / 2), 0, "an image of another size");
 	is(bench_try_open(&bench, "one", &file), -ESTALE, "is refused");

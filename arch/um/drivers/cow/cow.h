@@ -858,6 +858,9 @@ struct cow_create_args {
 /**
  * cow_create() - make a new, empty layer file over @parent
  *
+ * Over the header of a disk image it is over the image, and has the geometry and
+ * the sector size of that header where @args has none.
+ *
  * May block. The name appears only when the file is complete and durable.
  */
 int cow_create(const struct cow_env *env, const struct cow_create_args *args,

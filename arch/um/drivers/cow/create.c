@@ -233,6 +233,22 @@ static int over_parent(const struct cow_env *env,
 	return ret ? ret : write_file(env, args, version, parent, hdr, err);
 }
 
+/* What the header of a disk image says holds for what is built on the image. */
+static void inherit(struct cow_create_args *args, const struct chain *parent)
+{
+	const struct cow_geometry *geometry = &parent->geometry;
+	bool said = geometry->heads || parent->sector_size > COW_SECTOR_SIZE;
+
+	if (parent->top->hdr.format != COW_RAW || !said)
+		return;
+	if (!args->geometry.heads)
+		args->geometry = *geometry;
+	if (!args->sector_size)
+		args->sector_size = parent->sector_size;
+	if (!args->version)
+		args->version = COW_V4;
+}
+
 static int alone(const struct cow_env *env, const struct cow_create_args *args,
 		 struct cow_header *hdr, struct cow_error *err)
 {
@@ -275,6 +291,7 @@ int cow_create(const struct cow_env *env, const struct cow_create_args *args,
 		.raw = args->parent_raw,
 		.no_follow = true,
 	};
+	struct cow_create_args over = *args;
 	struct cow_header *hdr;
 	struct common_file *parent;
 	int ret;
@@ -291,7 +308,8 @@ int cow_create(const struct cow_env *env, const struct cow_create_args *args,
 	} else {
 		ret = common_open(env, &parent_args, &parent, err);
 		if (!ret) {
-			ret = over_parent(env, args, cow_chain(parent)->top,
+			inherit(&over, cow_chain(parent));
+			ret = over_parent(env, &over, cow_chain(parent)->top,
 					  hdr, err);
 			common_close(parent);
 		}

@@ -432,8 +432,11 @@ unsigned int cow_sector_size(const struct common_file *file)
 
 /* ---- the two-name form ------------------------------------------------- */
 
-/* Is the second name that of a layer which is a name for @id by now? */
-static bool was_folded_into(const struct opening *open, const struct io_id *id)
+/*
+ * Is the second name one for the file @id: of a layer that was folded into it, or
+ * its header?
+ */
+static bool stands_for(const struct opening *open, const struct io_id *id)
 {
 	const struct cow_env *env = &open->chain->env;
 	struct cow_error *ignored = env->alloc(sizeof(*ignored));
@@ -444,7 +447,7 @@ static bool was_folded_into(const struct opening *open, const struct io_id *id)
 	yes = ignored &&
 	      !cow_layer_open(open->chain, open->args->parent, COW_EXPECT_COW,
 			      &said, ignored) &&
-	      said->record.state & COW_IS_DRAINED &&
+	      (said->record.state & COW_IS_DRAINED || is_header(said)) &&
 	      !env->io->lookup(env->ctx, said->hdr.parent, &st) &&
 	      cow_same_file(&st.id, id);
 	cow_layer_put(said);
@@ -470,7 +473,7 @@ static int check_second_name(struct opening *open, const struct layer *layer)
 				cow_reason(ret));
 	ret = env->io->lookup(env->ctx, layer->hdr.parent, &stored);
 	if (!ret && (cow_same_file(&said.id, &stored.id) ||
-		     was_folded_into(open, &stored.id)))
+		     stands_for(open, &stored.id)))
 		return 0;
 	return cow_fail(open->err, -EINVAL,
 			"%s: its parent is %s, not %s; name the right one, or make a new COW file",
