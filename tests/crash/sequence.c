@@ -25,6 +25,7 @@ struct layer_kind {
 	bool little_endian;
 	bool broken;
 	bool disk;		/* the data of the base, behind a header */
+	bool header;		/* of the base, which stays as it is */
 };
 
 struct chain_kind {
@@ -46,6 +47,8 @@ static const struct chain_kind chains[] = {
 	{ "V4-V4", SECTORS, false, { { .version = 4 }, { .version = 4 } } },
 	{ "disk", SECTORS, false, { { .version = 4, .disk = true } } },
 	{ "V4-disk", SECTORS, false, { { .version = 4, .disk = true }, { .version = 4 } } },
+	{ "header", SECTORS, false, { { .version = 4, .header = true } } },
+	{ "V4-header", SECTORS, false, { { .version = 4, .header = true }, { .version = 4 } } },
 	{ "V3-direct", SECTORS, true, { { .version = 3 } } },
 	{ "V4-V3-direct", SECTORS, true, { { .version = 3 }, { .version = 4 } } },
 };
@@ -112,6 +115,8 @@ static void build(struct world *w, const struct chain_kind *kind)
 
 		if (layer->disk)
 			world_disk(w);
+		else if (layer->header)
+			world_header(w);
 		else if (layer->version < 3 || layer->broken)
 			old_layer(w, layer);
 		else

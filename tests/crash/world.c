@@ -125,6 +125,23 @@ void world_disk(struct world *w)
 	free(data);
 }
 
+void world_header(struct world *w)
+{
+	const struct cow_create_args args = {
+		.name = "/header",
+		.parent = w->boot,
+		.version = 4,
+		.header = true,
+		.mode = 0600,
+		.gid = ~0u,
+	};
+	struct cow_error err = { "" };
+
+	if (cow_create(&w->env, &args, &err))
+		world_fail(w, "a header can not be made: %s", err.text);
+	strcpy(w->boot, args.name);
+}
+
 void world_layer(struct world *w, unsigned int version)
 {
 	struct cow_create_args args = {

@@ -112,6 +112,8 @@ void world_delete(struct world *w);
 void world_base(struct world *w, const char *name);
 /* That, as a V4 disk: the same data behind a header. */
 void world_disk(struct world *w);
+/* A header of that; it is named from now on. */
+void world_header(struct world *w);
 void world_layer(struct world *w, unsigned int version);
 
 uint64_t world_pick(struct world *w, uint64_t n);
