@@ -154,12 +154,23 @@ static uint64_t hole_end(int fd, uint64_t start)
 	return data / COW_SECTOR_SIZE * COW_SECTOR_SIZE;
 }
 
-/* Cut @ext where data turns into a hole or a hole into data. */
-static void split_at_hole(int fd, struct moo_extent *ext)
+static bool in_run(const struct moo_run *run, const struct moo_extent *ext)
 {
-	uint64_t end = hole_end(fd, ext->offset);
+	return run->layer == ext->depth && ext->offset >= run->start &&
+	       ext->offset < run->end;
+}
+
+/* Cut @ext where data turns into a hole or a hole into data. */
+static void split_at_hole(int fd, struct moo_extent *ext, struct moo_run *run)
+{
+	uint64_t end;
 	off_t hole;
 
+	if (in_run(run, ext)) {
+		ext->length = moo_min(ext->length, run->end - ext->offset);
+		return;
+	}
+	end = hole_end(fd, ext->offset);
 	if (end > ext->offset) {
 		ext->data = false;
 		ext->zero = true;
@@ -168,6 +179,7 @@ static void split_at_hole(int fd, struct moo_extent *ext)
 		if (hole < 0)
 			return;
 		end = moo_round_up(hole, COW_SECTOR_SIZE);
+		*run = (struct moo_run){ ext->depth, ext->offset, end };
 	}
 	ext->length = moo_min(ext->length, end - ext->offset);
 }
@@ -207,7 +219,7 @@ int moo_chain_next(struct moo_chain *chain, unsigned int layer, uint64_t start,
 		return 0;
 	fd = layer_fd(chain, owner);
 	if (fd >= 0)
-		split_at_hole(fd, ext);
+		split_at_hole(fd, ext, &chain->run);
 	return 0;
 }
 

@@ -315,6 +315,8 @@ void moo_progress_end(struct moo_progress *p);
  * @depth: number of layers
  * @fd: a descriptor of our own for each layer, for looking for holes; -1
  *	before it is needed
+ * @run: of one layer's file, bytes that were found to be no hole; some hosts look
+ *	at each page of them to say where they end
  */
 struct moo_chain {
 	struct cow_env env;
@@ -324,6 +326,11 @@ struct moo_chain {
 	const char *name;
 	unsigned int depth;
 	int *fd;
+	struct moo_run {
+		unsigned int layer;
+		uint64_t start;
+		uint64_t end;
+	} run;
 };
 
 /**
