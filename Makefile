@@ -219,7 +219,7 @@ help:
 	@echo '  check-fast   those that need no kernel and no root'
 	@echo '  check-style  checkpatch, cppcheck, shellcheck'
 	@echo '  check-boot   those that run a guest'
-	@echo '  bench        compare the speed with rivals: half an hour'
+	@echo '  bench        compare the speed with rivals: 20 minutes'
 	@echo '  bench-quick  the same in two minutes, roughly'
 	@echo '  bench-kernel build/bench/linux-stock: UML with the driver of stock'
 	@echo '  patches      lay files and patches over the kernel tree, and verify'

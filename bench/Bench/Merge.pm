@@ -10,7 +10,7 @@ use Time::HiRes qw(sleep time);
 use Bench::Proc;
 
 # Seconds after which a merge of the rival that never ends is given up.
-use constant PATIENCE => 30;
+use constant PATIENCE => 20;
 
 my @all = ([ours => 'ubda'], [qsd => 'vda']);
 

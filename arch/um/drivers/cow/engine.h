@@ -501,7 +501,7 @@ struct owner_cache {
 };
 
 /* Bytes that it takes where the index may take @bound in all. */
-size_t cow_owners_cost(size_t bound);
+size_t cow_owners_cost(const struct chain *chain, size_t bound);
 
 int cow_owners_init(struct chain *chain, size_t bound);
 void cow_owners_exit(struct chain *chain);

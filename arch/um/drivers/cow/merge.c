@@ -38,6 +38,9 @@
 
 #define WINDOW_SECTORS	2048u
 
+/* Whoever writes to a window waits for it. */
+#define WINDOW_BUSY	256u
+
 /* Bits that say how far a merge is. */
 #define MERGE_STATES	(COW_IS_DRAINING | COW_IS_DRAINED | COW_IS_PAUSED)
 
@@ -301,9 +304,11 @@ static int look_call(void *arg)
 
 static void open_window(struct merge *merge)
 {
+	uint64_t sectors = merge->work.chain->writes ? WINDOW_BUSY :
+							WINDOW_SECTORS;
+
 	merge->start = merge->cursor;
-	merge->end = merge->cursor + WINDOW_SECTORS -
-		     merge->cursor % WINDOW_SECTORS;
+	merge->end = merge->cursor + sectors - merge->cursor % sectors;
 	if (merge->end > merge->top->sectors)
 		merge->end = merge->top->sectors;
 	merge->copied = merge->start;

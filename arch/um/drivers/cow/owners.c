@@ -10,7 +10,8 @@
  *  - Only whole blocks with one owner and in sequence are known.
  *  - All of it is forgotten at once, by counting up an epoch, when the order of
  *    layers, or which of them may change, does.
- *  - It takes at most an eighth of the bound for the index.
+ *  - It takes at most an eighth of the bound for the index, and no more than the
+ *    disk has blocks for.
  */
 #include <string.h>
 #include "engine.h"
@@ -28,12 +29,21 @@
 _Static_assert(COW_MAX_DEPTH <= 1u << (64 - RANK_SHIFT),
 	       "a rank does not fit into a fact");
 
-size_t cow_owners_cost(size_t bound)
+/* Half as many would do for all of the disk. */
+static bool too_many(const struct chain *chain, uint32_t lines)
+{
+	uint64_t blocks = chain->top->sectors / COW_BLOCK_SECTORS;
+
+	return blocks <= (uint64_t)lines / 2 * OWNER_BLOCKS;
+}
+
+size_t cow_owners_cost(const struct chain *chain, size_t bound)
 {
 	uint32_t lines = LINES_MOST;
 
 	while (lines > LINES_LEAST &&
-	       lines * sizeof(struct owner_line) > bound / 8)
+	       (too_many(chain, lines) ||
+		lines * sizeof(struct owner_line) > bound / 8))
 		lines /= 2;
 	return lines * sizeof(struct owner_line);
 }
@@ -41,7 +51,7 @@ size_t cow_owners_cost(size_t bound)
 int cow_owners_init(struct chain *chain, size_t bound)
 {
 	struct owner_cache *owners = &chain->owners;
-	size_t bytes = cow_owners_cost(bound);
+	size_t bytes = cow_owners_cost(chain, bound);
 
 	owners->lines = chain->env.alloc(bytes);
 	owners->count = bytes / sizeof(*owners->lines);

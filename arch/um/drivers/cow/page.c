@@ -86,7 +86,7 @@ static size_t bound(const struct chain *chain)
 static uint64_t choose_count(const struct chain *chain, struct cow_error *err)
 {
 	size_t bytes = bound(chain);
-	size_t owners = cow_owners_cost(bytes);
+	size_t owners = cow_owners_cost(chain, bytes);
 	uint64_t count = 0;
 	uint64_t all;
 
