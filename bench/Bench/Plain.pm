@@ -159,20 +159,16 @@ sub stream {
 
 sub flushed {
 	my ($s) = @_;
-	my %run = (rw => 'randwrite');
+	my %run = (rw => 'randwrite', extra => ['--fsync=1']);
 
 	return {id => 'fsync-raw', unit => 'IOPS', quick => 1, note => $no_flush,
 		title => 'write and fsync of 4 KiB: raw',
-		who => [ours => $s->iops('ours', 'ubda', %run,
-				extra => ['--fsync=1']),
+		who => [ours => $s->iops('ours', 'ubda', %run),
 			host => $s->iops('host', 'host.img', %run,
 				extra => ['--fdatasync=1']),
-			qsd => $s->iops('qsd', 'vda', %run,
-				extra => ['--fsync=1']),
-			stock => $s->iops('stock', 'ubda', %run,
-				extra => ['--fsync=1']),
-			null_blk => $s->iops('ours', 'nullb0', %run,
-				extra => ['--fsync=1'])],
+			qsd => $s->iops('qsd', 'vda', %run),
+			stock => $s->iops('stock', 'ubda', %run),
+			null_blk => $s->iops('ours', 'nullb0', %run)],
 		goals => [{of => 'ours', to => 'host', least => 0.9}]};
 }
 

@@ -143,6 +143,7 @@ sub missing {
 	return {
 		(map { $_ => $row->{$_} } grep { defined $row->{$_} }
 			qw(id title unit note)),
+		took  => 0,
 		who   => [],
 		goals => [map { +{%$_, text => text($_), why => trim($why),
 			mark => 'not measured'} } @{$row->{goals}}],

@@ -134,15 +134,8 @@ is "$(out guest | sed -n 6p)" "90+10=zero 100+200=WWWW 300+10=zero" \
 	"a flat disk: reads as it was written"
 is "$(out guest | sed -n 7p)" "40000+8=BASE" "what was not written is the base's"
 is "$(out guest | sed -n 9p)" "40000+8=RAWW" "and the raw disk's own"
-sound()
-{
-	moo check "$1" >check.log || {
-		diag "$(cat check.log)"
-		return 1
-	}
-}
 for f in delta.cow new.cow flat.moo narrow.cow; do
-	holds "$f is sound" sound "$f"
+	holds "$f is sound" no_faults "$f"
 done
 
 # ---- a host that refuses ----

@@ -432,6 +432,15 @@ chain()
 		}'
 }
 
+# no_faults ARGUMENTS...: moo check finds none
+no_faults()
+{
+	moo check "$@" >check.log || {
+		diag "$(cat check.log)"
+		return 1
+	}
+}
+
 # held NAME DEVICE: how many requests of it are held
 held()
 {

@@ -97,6 +97,16 @@ static void populate(struct world *w)
 	w->file = NULL;
 }
 
+static void make_file(struct world *w, struct cow_create_args args)
+{
+	struct cow_error err = { "" };
+
+	args.mode = 0600;
+	args.gid = ~0u;
+	if (cow_create(&w->env, &args, &err))
+		world_fail(w, "%s can not be made: %s", args.name, err.text);
+}
+
 void world_disk(struct world *w)
 {
 	const struct cow_create_args args = {
@@ -104,16 +114,12 @@ void world_disk(struct world *w)
 		.version = 4,
 		.disk = true,
 		.size = w->sectors * COW_SECTOR_SIZE,
-		.mode = 0600,
-		.gid = ~0u,
 	};
 	const uint64_t front = COW_V4_FIRST_BLOCK * COW_BLOCK_SIZE;
 	uint8_t *data = malloc(front + args.size);
-	struct cow_error err = { "" };
 	int empty, base;
 
-	if (cow_create(&w->env, &args, &err))
-		world_fail(w, "a disk can not be made: %s", err.text);
+	make_file(w, args);
 	empty = vdisk_ops.open(w->disk, args.name, 0);
 	base = vdisk_ops.open(w->disk, w->boot, 0);
 	vdisk_ops.pread(w->disk, empty, data, front, 0);
@@ -132,31 +138,23 @@ void world_header(struct world *w)
 		.parent = w->boot,
 		.version = 4,
 		.header = true,
-		.mode = 0600,
-		.gid = ~0u,
 	};
-	struct cow_error err = { "" };
 
-	if (cow_create(&w->env, &args, &err))
-		world_fail(w, "a header can not be made: %s", err.text);
+	make_file(w, args);
 	strcpy(w->boot, args.name);
 }
 
 void world_layer(struct world *w, unsigned int version)
 {
-	struct cow_create_args args = {
+	const struct cow_create_args args = {
 		.name = w->boot,
 		.parent = w->boot_parent,
 		.version = version,
-		.mode = 0600,
-		.gid = ~0u,
 	};
-	struct cow_error err = { "" };
 
 	strcpy(w->boot_parent, w->boot);
 	snprintf(w->boot, sizeof(w->boot), "/layer%u", w->names++);
-	if (cow_create(&w->env, &args, &err))
-		world_fail(w, "a layer can not be made: %s", err.text);
+	make_file(w, args);
 }
 
 static void build(struct world *w)
